@@ -1,0 +1,23 @@
+"""Coded messages: what happened, with which value, and what to do about it."""
+
+from __future__ import annotations
+
+
+class _Coded(type):
+    """Prefix every message with its code: `Errors.B001` reads `[B001] …`."""
+
+    def __getattribute__(cls, code: str) -> str:
+        message = super().__getattribute__(code)
+        return f"[{code}] {message}" if not code.startswith("__") else message
+
+
+class BionerError(ValueError):
+    """Bad input or settings; the message names what is wrong and the mend."""
+
+
+class Errors(metaclass=_Coded):
+    # 1xx: corpora
+    B101 = "{path}:{line}: {problem}"
+    B102 = (
+        "No reader for the format '{format}'. Choose one of: {known}."
+    )
