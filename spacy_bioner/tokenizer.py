@@ -1,0 +1,54 @@
+"""Tokenizer settings under which biomedical names begin and end at tokens.
+
+Everything is data of a stock `spacy.tokenizer.Tokenizer`: a saved pipeline loads its
+tokens without this module.
+
+A name may start or stop at almost any punctuation mark (`IL-2-mediated`, `p53-/-`,
+`[3H]thymidine`), so each mark is a token of its own, wherever it stands. That is cheap:
+the word pieces of a BERT vocabulary are cut there as well. Kept whole are decimals
+(`0.05`), abbreviations with inner periods (`e.g.`), web addresses and runs of one
+drawing mark (`...`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from spacy.language import Language
+from spacy.tokenizer import Tokenizer
+from spacy.util import registry
+from spacy.vocab import Vocab
+
+# Accents and joiners written after their letter or emoji stay with it.
+_MARK = r"[^\w\s\u0300-\u036f\u200d\ufe0e\ufe0f]|_"
+_RUN = r"\.{2,}|-{2,}|={2,}|\*{2,}|_{2,}"
+_NUMBER_POINT = r"(?<=[0-9])[.,](?=[0-9])"
+
+PREFIX = rf"^(?:{_RUN}|'s\b|{_MARK})"
+SUFFIX = rf"(?:{_RUN}|'s|{_MARK})$"
+INFIX = rf"{_RUN}|'s\b|(?!{_NUMBER_POINT})(?:{_MARK})"
+TOKEN = r"^(?:e\.g\.|i\.e\.|[0-9]+(?:[.,][0-9]+)+)$"
+URL = r"^(?:https?://|ftp://|www\.)\S+[\w/]$"
+
+
+def make_tokenizer(vocab: Vocab) -> Tokenizer:
+    """Make a stock tokenizer with these settings.
+
+    vocab (Vocab): The pipeline's vocabulary.
+    RETURNS (Tokenizer): Lossless like any spaCy tokenizer, and serialisable.
+    """
+    return Tokenizer(
+        vocab,
+        prefix_search=re.compile(PREFIX).search,
+        suffix_search=re.compile(SUFFIX).search,
+        infix_finditer=re.compile(INFIX).finditer,
+        token_match=re.compile(TOKEN).match,
+        url_match=re.compile(URL).match,
+    )
+
+
+@registry.tokenizers("spacy-bioner.Tokenizer.v1")
+def create_bioner_tokenizer() -> Callable[[Language], Tokenizer]:
+    """Registered form of `make_tokenizer`, for `[nlp.tokenizer]` in a config."""
+    return lambda nlp: make_tokenizer(nlp.vocab)
