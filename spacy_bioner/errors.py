@@ -18,6 +18,11 @@ class BionerError(ValueError):
 class Errors(metaclass=_Coded):
     # 1xx: corpora
     B101 = "{path}:{line}: {problem}"
-    B102 = (
-        "No reader for the format '{format}'. Choose one of: {known}."
+    B102 = "No reader for the format '{format}'. Choose one of: {known}."
+    B103 = (
+        "No document left to write to {output}. Check the input, --ids and --slice."
     )
+    B104 = "--{option} {value}: expected {expected}."
+    B105 = "The output {output} must end in .spacy."
+    B106 = "None of the {count} ids of {path} is in the corpus (it has {example}…)."
+    B107 = "The format '{format}' has no option --{option}."

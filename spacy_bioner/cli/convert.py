@@ -1,0 +1,147 @@
+"""`convert FORMAT INPUT OUTPUT.spacy`: a corpus as it is distributed -> DocBin."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Optional
+
+import spacy
+import srsly
+import typer
+from spacy.language import Language
+from spacy.util import registry
+from wasabi import msg
+
+from spacy_bioner.cli._util import friendly_errors
+from spacy_bioner.corpora import READERS, get_reader
+from spacy_bioner.corpora.convert import (
+    LOST,
+    Report,
+    drop_duplicates,
+    map_labels,
+    to_doc,
+    write,
+)
+from spacy_bioner.corpora.document import SourceDocument
+from spacy_bioner.corpora.select import sliced, with_ids, without_ids
+from spacy_bioner.errors import BionerError, Errors
+
+Arg, Opt = typer.Argument, typer.Option
+TOKENIZER = "spacy-bioner.Tokenizer.v1"
+
+
+@friendly_errors
+def convert_cli(
+    # fmt: off
+    format_: str = Arg(..., metavar="FORMAT", help=f"One of: {', '.join(READERS)}"),
+    input_path: Path = Arg(..., metavar="INPUT", help="File or folder of the corpus"),
+    output: Path = Arg(..., metavar="OUTPUT", help="The .spacy file to write"),
+    task: Optional[str] = Opt(None, help="Task (head) that the documents belong to"),  # noqa: UP045
+    labels: str = Opt("", help="Renaming, e.g. 'Protein_*=PROTEIN,Disease=DISEASE'"),
+    only_mapped: bool = Opt(False, help="Drop labels that --labels does not name"),
+    nested: bool = Opt(False, help='Keep nested mentions, in doc.spans["sc"]'),
+    ids: Optional[Path] = Opt(None, help="File of document ids to keep"),  # noqa: UP045
+    without: Optional[Path] = Opt(None, help="File of document ids to leave out"),  # noqa: UP045
+    slice_: str = Opt("", "--slice", help="Documents by place, e.g. 0:500"),
+    keep_duplicates: bool = Opt(False, help="Keep documents that recur unchanged"),
+    lang: str = Opt("en", help="Language of the text"),
+    tokenizer: str = Opt("bioner", help="'bioner' (English) or 'spacy'"),
+    gold: Optional[str] = Opt(None, help="Annotation file (bc2gm, linnaeus)"),  # noqa: UP045
+    discontinuous: Optional[str] = Opt(None, help="'lose' or 'bound' (brat)"),  # noqa: UP045
+    report_path: Optional[Path] = Opt(None, "--report", help="Save the table as JSON"),  # noqa: UP045
+    # fmt: on
+):
+    """Convert a corpus to spaCy's format and account for every mention.
+
+    A token that holds a gold boundary is split in the output, so that no mention is
+    lost to the tokenizer. Nothing is written when the input is malformed.
+    """
+    if output.suffix != ".spacy":
+        raise BionerError(Errors.B105.format(output=output))
+    report = Report()
+    options = {"gold": gold, "discontinuous": discontinuous}
+    documents = _read(format_, input_path, options)
+    if ids:
+        documents = with_ids(documents, ids, report.missing_ids)
+    if without:
+        documents = without_ids(documents, without)
+    if not keep_duplicates:
+        documents = drop_duplicates(documents, report)
+    if slice_:
+        documents = sliced(documents, slice_)
+    documents = map_labels(documents, parse_labels(labels), only_mapped)
+    nlp = make_nlp(lang, tokenizer)
+    docs = (
+        to_doc(document, nlp.make_doc, report, nested=nested, task=task)
+        for document in documents
+    )
+    write(docs, output)
+    if report_path:
+        srsly.write_json(report_path, report.to_json())
+    print_report(report)
+    msg.good(f"{report.documents} documents in {output}")
+
+
+def parse_labels(value: str) -> dict[str, str]:
+    """`A=B,C=D` -> {"A": "B", "C": "D"}."""
+    mapping = {}
+    for pair in filter(None, value.split(",")):
+        old, _, new = (part.strip() for part in pair.partition("="))
+        if not old or not new:
+            expected = "OLD=NEW pairs, separated by commas"
+            raise BionerError(
+                Errors.B104.format(option="labels", value=value, expected=expected)
+            )
+        mapping[old] = new
+    return mapping
+
+
+def make_nlp(lang: str, tokenizer: str) -> Language:
+    """An empty pipeline; English has this package's tokenizer unless told."""
+    nlp = spacy.blank(lang)
+    nlp.max_length = 10**9  # no component runs that could exhaust memory
+    if tokenizer not in ("bioner", "spacy"):
+        expected = "'bioner' or 'spacy'"
+        raise BionerError(
+            Errors.B104.format(option="tokenizer", value=tokenizer, expected=expected)
+        )
+    if lang == "en" and tokenizer == "bioner":
+        import spacy_bioner.tokenizer  # noqa: F401  (registers it)
+
+        nlp.tokenizer = registry.tokenizers.get(TOKENIZER)()(nlp)
+    return nlp
+
+
+def print_report(report: Report) -> None:
+    """The table of mentions by label, and what became of them."""
+    data = report.to_json()
+    rows = [*data["labels"].items(), ("(all)", data["total"])]
+    columns = ["mentions", "aligned", "mid-token", "trimmed", *LOST, "kept"]
+    used = [c for c in columns if c in columns[:2] or data["total"].get(c)]
+    msg.table(
+        [(label, *(counts.get(column, 0) for column in used)) for label, counts in rows],
+        header=("label", *used),
+        aligns=("l", *("r" for _ in used)),
+        divider=True,
+    )
+    for key in ("documents", "sentences", "tokens"):
+        msg.text(f"{key}: {data[key]:,}")
+    if report.duplicate_documents:
+        msg.warn(f"{report.duplicate_documents} documents recurred and were dropped")
+    if report.missing_ids:
+        some = ", ".join(data["missing_ids"][:5])
+        msg.warn(f"{len(report.missing_ids)} listed ids are not in the corpus: {some}")
+
+
+def _read(
+    format_: str, path: Path, options: dict[str, Any]
+) -> Iterator[SourceDocument] | Iterable[SourceDocument]:
+    reader = get_reader(format_)
+    known = inspect.signature(reader).parameters
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in known:
+            raise BionerError(Errors.B107.format(format=format_, option=name))
+    return reader(path, **given)

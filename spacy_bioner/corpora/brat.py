@@ -1,0 +1,57 @@
+"""brat standoff: `NAME.txt` beside `NAME.ann` (also the BioNLP shared task's
+`.a1`). http://brat.nlplab.org/standoff.html"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from spacy_bioner.corpora.common import (
+    checked_mention,
+    files_in,
+    malformed,
+    read_lines,
+    read_text,
+)
+from spacy_bioner.corpora.document import SourceDocument
+
+
+def read(path: Path, discontinuous: str = "lose") -> Iterator[SourceDocument]:
+    """Read a folder of `.txt` and `.ann` files, or one `.txt` file.
+
+    discontinuous (str): `lose` an annotation of several fragments and count it, or
+        keep the span that `bound`s them.
+    """
+    for file in files_in(path, ".txt"):
+        document = SourceDocument(file.stem, read_text(file))
+        standoff = [file.with_suffix(s) for s in (".ann", ".a1")]
+        annotations = next((f for f in standoff if f.exists()), None)
+        if annotations is None:
+            raise malformed(file, 0, f"no {file.stem}.ann beside it")
+        for number, line in read_lines(annotations):
+            if line.startswith("T"):
+                _add_mention(annotations, number, line, document, discontinuous)
+        yield document
+
+
+def _add_mention(
+    path: Path, number: int, line: str, document: SourceDocument, discontinuous: str
+) -> None:
+    fields = line.split("\t")
+    try:
+        label, offsets = fields[1].split(" ", 1)
+        fragments = [fragment.split() for fragment in offsets.split(";")]
+        start, end = fragments[0][0], fragments[-1][1]
+    except (IndexError, ValueError):
+        raise malformed(
+            path, number, "expected `T1<tab>Label start end<tab>text`"
+        ) from None
+    if len(fragments) > 1 and discontinuous == "lose":
+        document.lost.append((label, "discontinuous"))
+        return
+    expected = fields[2] if len(fields) > 2 and len(fragments) == 1 else None
+    document.mentions.append(
+        checked_mention(
+            path, number, document.text, start, end, label, expected=expected
+        )
+    )

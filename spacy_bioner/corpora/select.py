@@ -1,0 +1,59 @@
+"""Choosing documents: lists of ids (the split files of a corpus), slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from spacy_bioner.corpora.common import read_lines
+from spacy_bioner.corpora.document import SourceDocument
+from spacy_bioner.errors import BionerError, Errors
+
+
+def read_ids(path: Path) -> set[str]:
+    """One id a line; `#` begins a comment line."""
+    lines = (line.strip() for _, line in read_lines(path))
+    return {line for line in lines if line and not line.startswith("#")}
+
+
+def with_ids(
+    documents: Iterable[SourceDocument], path: Path, missing: set[str]
+) -> Iterator[SourceDocument]:
+    """The documents whose ids `path` lists; listed ids that the corpus lacks are
+    left in `missing`. Raises BionerError when it lacks them all."""
+    ids = read_ids(path)
+    missing |= ids
+    example = ""
+    for document in documents:
+        example = example or document.id
+        if document.id in ids:
+            missing.discard(document.id)
+            yield document
+    if len(missing) == len(ids):
+        raise BionerError(
+            Errors.B106.format(count=len(ids), path=path, example=example)
+        )
+
+
+def without_ids(
+    documents: Iterable[SourceDocument], path: Path
+) -> Iterator[SourceDocument]:
+    """The documents whose ids `path` does not list."""
+    ids = read_ids(path)
+    return (document for document in documents if document.id not in ids)
+
+
+def sliced(
+    documents: Iterable[SourceDocument], bounds: str
+) -> Iterator[SourceDocument]:
+    """Documents `START:STOP` in the order of the source, either end optional."""
+    start, colon, stop = bounds.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return islice(documents, int(start or 0), int(stop) if stop else None)
+    except ValueError:
+        expected = "START:STOP, such as 0:500 or 500:"
+        message = Errors.B104.format(option="slice", value=bounds, expected=expected)
+        raise BionerError(message) from None
