@@ -6,8 +6,8 @@ tokens without this module.
 A name may start or stop at almost any punctuation mark (`IL-2-mediated`, `p53-/-`,
 `[3H]thymidine`), so each mark is a token of its own, wherever it stands. That is cheap:
 the word pieces of a BERT vocabulary are cut there as well. Kept whole are decimals
-(`0.05`), abbreviations with inner periods (`e.g.`), web addresses and runs of one
-drawing mark (`...`).
+(`0.05`), abbreviations with inner periods (`e.g.`), web addresses, `+/-`, the
+genitive `'s` and runs of one drawing mark (`...`).
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from spacy.tokenizer import Tokenizer
 from spacy.util import registry
 from spacy.vocab import Vocab
 
-# Accents and joiners written after their letter or emoji stay with it.
-_MARK = r"[^\w\s\u0300-\u036f\u200d\ufe0e\ufe0f]|_"
-_RUN = r"\.{2,}|-{2,}|={2,}|\*{2,}|_{2,}"
+# Accents, variation selectors and joiners stay with what they are written after.
+_JOINED = r"\u0300-\u036f\u200d\ufe0e\ufe0f"
+_MARK = rf"(?:[^\w\s{_JOINED}]|_)[{_JOINED}]*"
+_RUN = r"\+/-|\.{2,}|-{2,}|={2,}|\*{2,}|_{2,}"
+_WEB_ADDRESS = r"(?:https?://|ftp://|www\.)\S*[\w/]"
+_ABBREVIATION = r"\b(?:[A-Za-z]\.){2,}"
 _NUMBER_POINT = r"(?<=[0-9])[.,](?=[0-9])"
+_GENITIVE = r"['’]s\b"
 
-PREFIX = rf"^(?:{_RUN}|'s\b|{_MARK})"
-SUFFIX = rf"(?:{_RUN}|'s|{_MARK})$"
-INFIX = rf"{_RUN}|'s\b|(?!{_NUMBER_POINT})(?:{_MARK})"
-TOKEN = r"^(?:e\.g\.|i\.e\.|[0-9]+(?:[.,][0-9]+)+)$"
-URL = r"^(?:https?://|ftp://|www\.)\S+[\w/]$"
+# The stock tokenizer strips prefixes until none is left, then cuts at the infixes, of
+# which one at the very start cuts nothing: hence both, and no suffixes.
+PREFIX = rf"^(?:{_ABBREVIATION}|{_RUN}|{_MARK})"
+INFIX = rf"{_WEB_ADDRESS}|{_ABBREVIATION}|{_GENITIVE}|{_RUN}|(?!{_NUMBER_POINT}){_MARK}"
 
 
 def make_tokenizer(vocab: Vocab) -> Tokenizer:
@@ -41,10 +44,7 @@ def make_tokenizer(vocab: Vocab) -> Tokenizer:
     return Tokenizer(
         vocab,
         prefix_search=re.compile(PREFIX).search,
-        suffix_search=re.compile(SUFFIX).search,
         infix_finditer=re.compile(INFIX).finditer,
-        token_match=re.compile(TOKEN).match,
-        url_match=re.compile(URL).match,
     )
 
 
