@@ -1,7 +1,7 @@
 """Tokenizer settings under which biomedical names begin and end at tokens.
 
-Everything is data of a stock `spacy.tokenizer.Tokenizer`: a saved pipeline loads its
-tokens without this module.
+Everything is data of a stock `spacy.tokenizer.Tokenizer`: what a pipeline saves of it
+loads into any other, without this module.
 
 A name may start or stop at almost any punctuation mark (`IL-2-mediated`, `p53-/-`,
 `[3H]thymidine`), so each mark is a token of its own, wherever it stands. That is cheap:
