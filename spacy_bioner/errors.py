@@ -26,3 +26,28 @@ class Errors(metaclass=_Coded):
     B105 = "The output {output} must end in .spacy."
     B106 = "None of the {count} ids of {path} is in the corpus (it has {example}…)."
     B107 = "The format '{format}' has no option --{option}."
+    B108 = "{path} is no file that `convert` made, nor a folder of such files."
+    B109 = "The tokenizer of '{encoder}' cannot be loaded: {error}"
+
+    # 3xx: components
+    B301 = (
+        "Component '{name}' found no entity labels to learn. Its training documents "
+        "need `doc.ents`; or pass `labels` in [initialize.components.{name}]."
+    )
+    B302 = (
+        "'{owner}' cannot own the label '{label}' in component '{name}': it has the "
+        "heads {heads}. Name one of them, or join several with '+'."
+    )
+    B303 = "ents_policy is '{policy}'; choose one of {known}."
+    B304 = (
+        "'{path}' holds no head that component '{name}' could start from: it has "
+        "{found}, wanted {wanted} with the same labels."
+    )
+    B305 = (
+        "Component '{name}' has its heads already; add label '{label}' before "
+        "`nlp.initialize`."
+    )
+
+    # 4xx: training
+    B401 = "The corpus of task '{task}' is not at {path}. Run the convert step first."
+    B402 = "weights names the task '{task}', but the sources are {known}."

@@ -10,6 +10,7 @@ import typer
 from spacy.cli._util import app as spacy_app
 
 from spacy_bioner.cli.convert import convert_cli
+from spacy_bioner.cli.inspect import inspect_cli
 
 app = typer.Typer(
     name="bioner",
@@ -18,5 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("convert")(convert_cli)
+app.command("inspect")(inspect_cli)
 
 spacy_app.add_typer(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Annotated, Any
 
 import spacy
 import srsly
@@ -34,24 +34,30 @@ TOKENIZER = "spacy-bioner.Tokenizer.v1"
 
 @friendly_errors
 def convert_cli(
-    # fmt: off
-    format_: str = Arg(..., metavar="FORMAT", help=f"One of: {', '.join(READERS)}"),
-    input_path: Path = Arg(..., metavar="INPUT", help="File or folder of the corpus"),
-    output: Path = Arg(..., metavar="OUTPUT", help="The .spacy file to write"),
-    task: Optional[str] = Opt(None, help="Task (head) that the documents belong to"),  # noqa: UP045
-    labels: str = Opt("", help="Renaming, e.g. 'Protein_*=PROTEIN,Disease=DISEASE'"),
-    only_mapped: bool = Opt(False, help="Drop labels that --labels does not name"),
-    nested: bool = Opt(False, help='Keep nested mentions, in doc.spans["sc"]'),
-    ids: Optional[Path] = Opt(None, help="File of document ids to keep"),  # noqa: UP045
-    without: Optional[Path] = Opt(None, help="File of document ids to leave out"),  # noqa: UP045
-    slice_: str = Opt("", "--slice", help="Documents by place, e.g. 0:500"),
-    keep_duplicates: bool = Opt(False, help="Keep documents that recur unchanged"),
-    lang: str = Opt("en", help="Language of the text"),
-    tokenizer: str = Opt("bioner", help="'bioner' (English) or 'spacy'"),
-    gold: Optional[str] = Opt(None, help="Annotation file (bc2gm, linnaeus)"),  # noqa: UP045
-    discontinuous: Optional[str] = Opt(None, help="'lose' or 'bound' (brat)"),  # noqa: UP045
-    report_path: Optional[Path] = Opt(None, "--report", help="Save the table as JSON"),  # noqa: UP045
-    # fmt: on
+    format_: Annotated[
+        str, Arg(metavar="FORMAT", help=f"One of: {', '.join(READERS)}")
+    ],
+    input_path: Annotated[
+        Path, Arg(metavar="INPUT", help="File or folder of a corpus")
+    ],
+    output: Annotated[Path, Arg(metavar="OUTPUT", help="The .spacy file to write")],
+    task: Annotated[str | None, Opt(help="Task (head) the documents belong to")] = None,
+    labels: Annotated[
+        str, Opt(help="Renaming: 'Protein_*=PROTEIN,Virus=SPECIES'")
+    ] = "",
+    only_mapped: Annotated[bool, Opt(help="Drop labels not in --labels")] = False,
+    nested: Annotated[bool, Opt(help='Keep nested mentions: doc.spans["sc"]')] = False,
+    ids: Annotated[Path | None, Opt(help="File of document ids to keep")] = None,
+    without: Annotated[Path | None, Opt(help="File of ids to leave out")] = None,
+    slice_: Annotated[str, Opt("--slice", help="Documents by place: 0:500")] = "",
+    keep_duplicates: Annotated[bool, Opt(help="Keep documents that recur")] = False,
+    lang: Annotated[str, Opt(help="Language of the text")] = "en",
+    tokenizer: Annotated[
+        str, Opt(help="'bioner' (English only) or 'spacy'")
+    ] = "bioner",
+    gold: Annotated[str | None, Opt(help="Annotation file (bc2gm, linnaeus)")] = None,
+    discontinuous: Annotated[str | None, Opt(help="'lose' or 'bound' (brat)")] = None,
+    report_path: Annotated[Path | None, Opt("--report", help="Save as JSON")] = None,
 ):
     """Convert a corpus to spaCy's format and account for every mention.
 
@@ -121,7 +127,7 @@ def print_report(report: Report) -> None:
     columns = ["mentions", "aligned", "mid-token", "trimmed", *LOST, "kept"]
     used = [c for c in columns if c in columns[:2] or data["total"].get(c)]
     msg.table(
-        [(label, *(counts.get(column, 0) for column in used)) for label, counts in rows],
+        [(label, *(counts.get(c, 0) for c in used)) for label, counts in rows],
         header=("label", *used),
         aligns=("l", *("r" for _ in used)),
         divider=True,

@@ -15,7 +15,7 @@ def read(path: Path) -> Iterator[SourceDocument]:
     """Read one file, or every `.txt`, `.bio` and `.tsv` file of a folder."""
     for file in files_in(path, ".txt", ".bio", ".tsv"):
         for number, rows in enumerate(read_blocks(file), 1):
-            document = to_document(f"{file.stem}-{number}", [rows], join=_join)
+            document = to_document(f"{file.name}-{number}", [rows], join=_join)
             document.exact_text = True
             yield document
 

@@ -24,7 +24,7 @@ def read(path: Path) -> Iterator[SourceDocument]:
         raise malformed(path, 1, "expected a JSON array of texts")
     for number, record in enumerate(records, 1):
         try:
-            yield _document(path, f"{path.stem}-{number}", record)
+            yield _document(path, f"{path.name}-{number}", record)
         except (KeyError, TypeError, AttributeError):
             raise malformed(
                 path,

@@ -31,7 +31,7 @@ def read(path: Path) -> Iterator[SourceDocument]:
     for file in files_in(path, ".conll", ".tsv", ".bio", ".iob", ".iob2", ".txt"):
         documents = _documents(read_blocks(file))
         for number, sentences in enumerate(documents, 1):
-            yield to_document(f"{file.stem}-{number}", sentences)
+            yield to_document(f"{file.name}-{number}", sentences)
 
 
 def to_document(

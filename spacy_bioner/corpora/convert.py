@@ -18,8 +18,10 @@ from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.task import set_task
 
 SPANS_KEY = "sc"
+GOLD_KEY = "gold"
 DOCBIN_ATTRS = ["SENT_START", "ENT_IOB", "ENT_TYPE", "ENT_KB_ID"]
 LOST = ("discontinuous", "coordinated", "empty", "duplicate", "overlapping")
+Labels = dict[str, Counter[str]]  # label -> what became of its mentions -> count
 
 
 @dataclass
@@ -37,9 +39,15 @@ class Report:
     missing_ids: set[str] = field(default_factory=set)
     sentences: int = 0
     tokens: int = 0
-    labels: dict[str, Counter[str]] = field(
-        default_factory=lambda: defaultdict(Counter)
-    )
+    labels: Labels = field(default_factory=lambda: defaultdict(Counter))
+
+    def add(self, doc: Doc, sentences: int, labels: Labels) -> None:
+        """Count one document."""
+        self.documents += 1
+        self.sentences += sentences
+        self.tokens += len(doc)
+        for label, counts in labels.items():
+            self.labels[label].update(counts)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with the sum over labels under `total`."""
@@ -51,7 +59,7 @@ class Report:
             "sentences": self.sentences,
             "tokens": self.tokens,
             "total": dict(total),
-            "labels": {label: dict(self.labels[label]) for label in sorted(self.labels)},
+            "labels": {name: dict(self.labels[name]) for name in sorted(self.labels)},
         }
 
 
@@ -108,29 +116,29 @@ def to_doc(
 ) -> Doc:
     """Make the reference Doc of a document, and count its mentions in `report`.
 
-    A token that holds the boundary of a kept mention is split there, so that no
-    mention is lost to the tokenizer. Flat mentions become `doc.ents` (of overlapping
-    ones the longest stays), nested ones `doc.spans["sc"]`. The id is left in
-    `doc.user_data["id"]`, the task in the routing key.
+    A token that holds the boundary of a mention is split there, so that no mention
+    is lost to the tokenizer. Nested mentions become `doc.spans["sc"]`. Flat ones
+    become `doc.ents`, of overlapping ones the longest, and all of them
+    `doc.spans["gold"]`, which an honest score counts. The task is set; `user_data`
+    holds `id`, `exact_text` and `mentions`, the account of this document.
     """
+    counts: Labels = defaultdict(Counter)
     doc = tokenizer(source.text)
-    mentions = _tidy(source, report)
-    _count_alignment(doc, mentions, report)
-    kept = list(mentions) if nested else _longest(mentions, report)
-    doc = _split_tokens(doc, {b for m in kept for b in (m.start, m.end)})
-    set_sentences(doc, source.sentence_starts)
-    spans = [_span(doc, mention) for mention in kept]
-    if nested:
-        doc.spans[SPANS_KEY] = spans
-    else:
-        doc.ents = spans
-    for mention in kept:
-        report.labels[mention.label]["kept"] += 1
-    report.documents += 1
-    report.sentences += sum(token.is_sent_start for token in doc)
-    report.tokens += len(doc)
+    offsets = [(token.idx, token.idx + len(token)) for token in doc]
+    mentions = _tidy(source, counts)
+    _count_alignment(offsets, mentions, counts)
+    doc = _split_tokens(doc, offsets, {b for m in mentions for b in (m.start, m.end)})
+    sentences = set_sentences(doc, source.sentence_starts)
+    spans = [_span(doc, mention) for mention in mentions]
+    doc.spans[SPANS_KEY if nested else GOLD_KEY] = spans
+    if not nested:
+        doc.ents = _longest(spans, counts)
+    for span in spans if nested else doc.ents:
+        counts[span.label_]["kept"] += 1
+    report.add(doc, sentences, counts)
     doc.user_data["id"] = source.id
     doc.user_data["exact_text"] = source.exact_text
+    doc.user_data["mentions"] = dict(sum(counts.values(), Counter()))
     set_task(doc, task)
     return doc
 
@@ -146,64 +154,52 @@ def write(docs: Iterable[Doc], output: Path) -> None:
     partial.replace(output)
 
 
-def _tidy(source: SourceDocument, report: Report) -> list[Mention]:
+def _tidy(source: SourceDocument, counts: Labels) -> list[Mention]:
     """Mentions without white space at their ends, in text order, each once."""
     for label, reason in source.lost:
-        report.labels[label].update(["mentions", reason])
+        counts[label].update(["mentions", reason])
     mentions: dict[tuple[int, int, str], Mention] = {}
     for mention in source.mentions:
-        counts = report.labels[mention.label]
-        counts["mentions"] += 1
+        count = counts[mention.label]
+        count["mentions"] += 1
         text = source.text[mention.start : mention.end]
         start = mention.start + len(text) - len(text.lstrip())
         end = mention.start + len(text.rstrip())
         if start >= end:
-            counts["empty"] += 1
+            count["empty"] += 1
             continue
-        counts["trimmed"] += (start, end) != (mention.start, mention.end)
+        count["trimmed"] += (start, end) != (mention.start, mention.end)
         key = (start, end, mention.label)
         if key in mentions:
-            counts["duplicate"] += 1
+            count["duplicate"] += 1
         else:
             mentions[key] = Mention(*key, mention.kb_id)
     return sorted(mentions.values(), key=lambda m: (m.start, -m.end))
 
 
-def _count_alignment(doc: Doc, mentions: list[Mention], report: Report) -> None:
-    starts = {token.idx for token in doc}
-    ends = {token.idx + len(token) for token in doc}
+def _count_alignment(
+    offsets: list[tuple[int, int]], mentions: list[Mention], counts: Labels
+) -> None:
+    starts = {start for start, _ in offsets}
+    ends = {end for _, end in offsets}
     for mention in mentions:
         aligned = mention.start in starts and mention.end in ends
-        report.labels[mention.label]["aligned" if aligned else "mid-token"] += 1
+        counts[mention.label]["aligned" if aligned else "mid-token"] += 1
 
 
-def _longest(mentions: list[Mention], report: Report) -> list[Mention]:
-    """The mentions without those that overlap a longer one; the first of two equals
-    stays."""
-    kept: list[Mention] = []
-    taken: set[int] = set()
-    for mention in sorted(mentions, key=lambda m: (m.start - m.end, m.start)):
-        place = range(mention.start, mention.end)
-        if taken.isdisjoint(place):
-            taken.update(place)
-            kept.append(mention)
-        else:
-            report.labels[mention.label]["overlapping"] += 1
-    return sorted(kept, key=lambda m: m.start)
-
-
-def _split_tokens(doc: Doc, boundaries: set[int]) -> Doc:
-    """The same text with a token boundary at each of `boundaries` (offsets)."""
-    edges = {e for token in doc for e in (token.idx, token.idx + len(token))}
-    if boundaries <= edges:
+def _split_tokens(
+    doc: Doc, offsets: list[tuple[int, int]], boundaries: set[int]
+) -> Doc:
+    """The same text with a token boundary at each of `boundaries` (characters)."""
+    boundaries = boundaries.difference(*offsets)
+    if not boundaries:
         return doc
     words: list[str] = []
     spaces: list[bool] = []
-    for token in doc:
-        end = token.idx + len(token)
-        inside = sorted(b for b in boundaries if token.idx < b < end)
-        for start, stop in pairwise([token.idx, *inside, end]):
-            words.append(token.text[start - token.idx : stop - token.idx])
+    for token, (first, last) in zip(doc, offsets, strict=True):
+        inside = sorted(b for b in boundaries if first < b < last)
+        for start, stop in pairwise([first, *inside, last]):
+            words.append(token.text[start - first : stop - first])
             spaces.append(False)
         spaces[-1] = bool(token.whitespace_)
     return Doc(doc.vocab, words=words, spaces=spaces)
@@ -215,3 +211,18 @@ def _span(doc: Doc, mention: Mention) -> Span:
     )
     assert span is not None, "tokens were split at every boundary"
     return span
+
+
+def _longest(spans: list[Span], counts: Labels) -> list[Span]:
+    """The spans without those that overlap one of more characters; the first of two
+    equals stays."""
+    kept: list[Span] = []
+    taken: set[int] = set()
+    for span in sorted(spans, key=lambda s: s.start_char - s.end_char):
+        place = range(span.start, span.end)
+        if taken.isdisjoint(place):
+            taken.update(place)
+            kept.append(span)
+        else:
+            counts[span.label_]["overlapping"] += 1
+    return kept

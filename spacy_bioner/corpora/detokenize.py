@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-CLOSING = frozenset(". , ; : ! ? ) ] } % … ” ’ 'm 's 're 've 'll 'd n't ''".split())
-CLOSING_LOWER = frozenset({"’s", "’m", "’re", "’ve", "’ll", "’d", "n’t"})
-OPENING = frozenset("( [ { “ ‘ `` $ £ € @ #".split())
+CLOSING = frozenset(".,;:!?)]}%…”’") | {"''"}
+CLITICS = frozenset(f"{a}{c}" for a in "'’" for c in ("m", "s", "re", "ve", "ll", "d"))
+OPENING = frozenset("([{“‘$£€@#") | {"``"}
 
 
 def join_tokens(tokens: Iterable[str]) -> tuple[str, list[tuple[int, int]]]:
@@ -19,7 +19,7 @@ def join_tokens(tokens: Iterable[str]) -> tuple[str, list[tuple[int, int]]]:
     text, offsets = "", []
     quoted, glue = False, True
     for token in tokens:
-        closes = token.lower() in CLOSING or token.lower() in CLOSING_LOWER
+        closes = token in CLOSING or token.lower() in CLITICS | {"n't", "n’t"}
         closes = closes or (token == '"' and quoted)
         if not (glue or closes):
             text += " "

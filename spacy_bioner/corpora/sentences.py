@@ -7,58 +7,59 @@ an initial nor a common abbreviation; and at a line break.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
+from typing import Any
 
+import numpy
+from spacy.attrs import SENT_START
 from spacy.tokens import Doc
 
 ENDS = frozenset(".!?。！？")
 CLOSES = frozenset("\"')]}”’")
-ABBREVIATIONS = frozenset(
-    "al approx ca cf cv dr eq eqs etc ex fig figs i.e e.g mr mrs ms no nos p pp prof "
-    "ref refs resp sect sp spp ssp st subsp subsect syn tab var viz vol vs u.s".split()
-)
+SHORT_FORMS = """
+al approx ca cf cv dr eq eqs etc ex fig figs i.e e.g mr mrs ms no nos p pp prof ref
+refs resp sect sp spp ssp st subsp subsect syn tab var viz vol vs u.s
+"""
+ABBREVIATIONS = frozenset(SHORT_FORMS.split())
 
 
-def set_sentences(doc: Doc, starts: Iterable[int] = ()) -> None:
-    """Set `is_sent_start` on every token.
+def set_sentences(doc: Doc, starts: Iterable[int] = ()) -> int:
+    """Set `is_sent_start` on every token; return the number of sentences.
 
     starts (Iterable[int]): Character offsets that the corpus gives; then the rules
         are not asked.
     """
+    if not len(doc):
+        return 0
     given = sorted(starts)
     chosen = _tokens_at(doc, given) if given else _by_rule(doc)
-    for token in doc:
-        token.is_sent_start = token.i == 0 or token.i in chosen
+    values: Any = numpy.full((len(doc), 1), -1, dtype="int64").view("uint64")
+    values[sorted({0, *chosen} - {len(doc)})] = 1
+    doc.from_array([SENT_START], values)  # the setter of a token is slow
+    return int((values == 1).sum())
 
 
 def _tokens_at(doc: Doc, starts: list[int]) -> set[int]:
     """The first token that begins at or after each offset."""
-    chosen, i = set(), 0
-    for start in starts:
-        while i < len(doc) and doc[i].idx < start:
-            i += 1
-        chosen.add(i)
-    return chosen
+    offsets = [token.idx for token in doc]
+    return {bisect_left(offsets, start) for start in starts}
 
 
 def _by_rule(doc: Doc) -> set[int]:
     chosen: set[int] = set()
     ended = line_ended = False
-    for token in doc:
-        if token.is_space:
-            line_ended |= "\n" in token.text
-        elif line_ended or (ended and token.text not in CLOSES and _begins(token.text)):
-            chosen.add(token.i)
-            ended = line_ended = False
-        elif token.text[-1] in ENDS:
-            ended = _ends(doc, token.i)
+    for i, text in enumerate(token.text for token in doc):
+        if text.isspace():
+            line_ended |= "\n" in text
+        elif line_ended or (ended and text not in CLOSES and not text[0].islower()):
+            chosen.add(i)
+            line_ended, ended = False, text[-1] in ENDS and _ends(doc, i)
+        elif text[-1] in ENDS:
+            ended = _ends(doc, i)
         else:
-            ended &= token.text in CLOSES
+            ended &= text in CLOSES
     return chosen
-
-
-def _begins(text: str) -> bool:
-    return not text[0].islower()
 
 
 def _ends(doc: Doc, i: int) -> bool:
