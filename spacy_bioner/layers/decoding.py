@@ -1,0 +1,66 @@
+"""From tag scores to spans with probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import tags
+from .viterbi import best_paths
+
+ScoredSpan = tuple[int, int, str, float]  # start, end (exclusive), label, probability
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log probabilities over the last axis."""
+    top = logits - logits.max(axis=-1, keepdims=True)
+    return top - np.log(np.exp(top).sum(axis=-1, keepdims=True))
+
+
+def decode_spans(
+    logits: Sequence[NDArray[np.float32]], labels: Sequence[str], temperature: float
+) -> list[list[ScoredSpan]]:
+    """The best valid spans of each document under one head.
+
+    logits (list of arrays): (tokens, tags) each.
+    temperature (float): Divides the logits, so that probabilities are calibrated.
+    RETURNS (list): For each document its spans in order. A span's probability is
+        that of its least certain tag, the end (no I after it) included.
+    """
+    paths = best_paths(logits)
+    found = []
+    for path, scores in zip(paths, logits, strict=True):
+        spans = tags.decode(path, labels)
+        if spans:
+            probs = np.exp(log_softmax(scores / temperature))  # (tokens, tags)
+            spans = [(*span, _probability(span, path, probs, labels)) for span in spans]
+        found.append(spans)
+    return found
+
+
+def _probability(span, path, probs, labels) -> float:
+    start, end, label = span
+    certain = probs[np.arange(start, end), path[start:end]].min()
+    if end < len(path):
+        certain = min(certain, 1.0 - probs[end, 2 * labels.index(label) + 2])
+    return float(certain)
+
+
+def average_label(
+    parts: Sequence[tuple[NDArray[np.float32], Sequence[str], float]], label: str
+) -> NDArray[np.float32]:
+    """Several heads' opinion of one label, as tag scores for that label alone.
+
+    parts (list): (logits, labels, temperature) of each head that knows the label.
+    RETURNS (array): Mean log probabilities of O, B and I.  # (tokens, 3)
+    """
+    total = 0.0
+    for logits, labels, temperature in parts:
+        probs = np.exp(log_softmax(logits / temperature))
+        k = 2 * list(labels).index(label) + 1
+        begin, inside = probs[:, k], probs[:, k + 1]
+        rest = np.maximum(1.0 - begin - inside, 1e-9)
+        total = total + np.log(np.stack([rest, begin, inside], axis=1) + 1e-9)
+    return total / len(parts)

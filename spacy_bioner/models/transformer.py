@@ -1,0 +1,268 @@
+"""The trainable encoder: spacy-transformers' model with word shapes and windows.
+
+What differs from `spacy-transformers.TransformerModel.v3`: windows are cut by word
+pieces, so nothing is ever truncated; each token reads its first piece in the window
+that gives it most context; the windows of a batch run sorted by length in chunks, so
+little is padding and memory is bounded; mixed precision is bfloat16, on a CPU that
+has it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from spacy.tokens import Doc
+from spacy.util import registry
+from thinc.api import Model
+
+from ..layers.windows import Window, cut_windows, first_pieces
+from ..shapes import N_SHAPES, piece_shapes
+
+
+def add_word_shapes(encoder) -> None:
+    """Grow a BERT-like encoder's token-type table to one row a word shape.
+
+    New rows start as copies of row 0, the type of every plain text: the encoder's
+    output is unchanged until it is trained.
+
+    encoder (transformers.PreTrainedModel): Changed in place, its config too.
+    """
+    import torch
+
+    old = encoder.embeddings.token_type_embeddings
+    if old.num_embeddings == N_SHAPES:
+        return
+    new = torch.nn.Embedding(N_SHAPES, old.embedding_dim)
+    new.weight.data[:] = old.weight.data[0]
+    encoder.embeddings.token_type_embeddings = new.to(old.weight.device)
+    encoder.config.type_vocab_size = N_SHAPES
+
+
+@registry.architectures("spacy-bioner.TransformerModel.v1")
+def build_transformer(
+    name: str,
+    window: int = 256,
+    overlap: int = 32,
+    word_shapes: bool = True,
+    mixed_precision: bool = True,
+    chunk_pieces: int = 4096,
+    tokenizer_config: dict[str, Any] = {},  # noqa: B006 (spaCy's convention)
+    transformer_config: dict[str, Any] = {},  # noqa: B006
+) -> Model:
+    """A Hugging Face encoder for spacy-transformers' `transformer` component.
+
+    name (str): Name or folder of the encoder; read once, when training starts.
+    window, overlap (int): Length of a window and what neighbours share, in word
+        pieces.
+    word_shapes (bool): Tell an uncased encoder the case and shape of each piece
+        through its token types (see `spacy_bioner.shapes`).
+    mixed_precision (bool): bfloat16 where the processor has it.
+    chunk_pieces (int): At most so many padded word pieces a call of the encoder.
+    RETURNS (Model[List[Doc], FullTransformerBatch]): For the `transformer` factory.
+    """
+    import torch
+    from spacy_transformers.layers.transformer_model import TransformerModel
+
+    on_gpu = torch.cuda.is_available()
+    if mixed_precision and on_gpu:
+        torch.set_autocast_dtype("cuda", torch.bfloat16)
+    model = TransformerModel(
+        name,
+        get_spans=_whole_documents,
+        tokenizer_config={"use_fast": True, **tokenizer_config},
+        transformer_config=dict(transformer_config),
+        mixed_precision=mixed_precision and on_gpu,
+        grad_scaler_config={"enabled": False},
+    )
+    set_transformer = model.attrs["set_transformer"]
+
+    def set_shaped_transformer(model, hf_model) -> None:
+        if word_shapes:
+            add_word_shapes(hf_model.transformer)
+        set_transformer(model, hf_model)
+
+    model.attrs["set_transformer"] = set_shaped_transformer
+    model.init = init
+    model._func = forward
+    model.layers[0].attrs["convert_outputs"] = _as_float32
+    model.attrs.update(
+        window=window, overlap=overlap, word_shapes=word_shapes, chunk=chunk_pieces
+    )
+    model.attrs["bf16"] = mixed_precision and not on_gpu and has_fast_bf16()
+    return model
+
+
+def has_fast_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices in hardware."""
+    import torch
+
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def init(model: Model, X=None, Y=None) -> None:
+    """Read the pretrained encoder, unless a trained one is loaded already."""
+    from spacy_transformers.layers.transformer_model import huggingface_from_pretrained
+
+    if not model.attrs["has_transformer"]:
+        settings = model._init_tokenizer_config, model._init_transformer_config
+        hf_model = huggingface_from_pretrained(model.attrs["name"], *settings)
+        model.attrs["set_transformer"](model, hf_model)
+
+
+def _whole_documents(docs: list[Doc]) -> list[list]:
+    """spacy-transformers' notion of spans; our windows are cut in `forward`."""
+    return [[doc[:]] if len(doc) else [] for doc in docs]
+
+
+def _as_float32(model, inputs_outputs, is_train):
+    """Hand fp32 to thinc, whatever precision the encoder computed in."""
+    from thinc.types import ArgsKwargs
+
+    _, output = inputs_outputs
+    states = output.last_hidden_state.float()  # (windows, pieces, width)
+
+    def backprop(d_states) -> ArgsKwargs:
+        return ArgsKwargs(args=(states,), kwargs={"grad_tensors": (d_states,)})
+
+    return states, backprop
+
+
+@dataclass
+class Encoded:
+    """The word pieces of one document and its windows."""
+
+    ids: np.ndarray  # (pieces,)
+    shapes: np.ndarray  # (pieces,)
+    windows: list[Window]
+
+
+def encode(tokenizer, doc: Doc, window: int, overlap: int) -> Encoded:
+    """Cut a document into word pieces and windows."""
+    encoded = tokenizer(
+        doc.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+    )
+    offsets = np.asarray(encoded["offset_mapping"], dtype="int64").reshape(-1, 2)
+    token_starts = np.fromiter((t.idx for t in doc), dtype="int64", count=len(doc))
+    token_ends = token_starts + np.fromiter(map(len, doc), "int64", count=len(doc))
+    first = first_pieces(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
+    return Encoded(
+        np.asarray(encoded["input_ids"], dtype="int64"),
+        piece_shapes(doc.text, offsets[:, 0], offsets[:, 1]),
+        cut_windows(len(offsets), first, window - 2, overlap),
+    )
+
+
+def forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]:
+    """Documents to one state a token: the rows nobody reads are not kept."""
+    import torch
+    from thinc.api import torch2xp
+
+    window, overlap = model.attrs["window"], model.attrs["overlap"]
+    encoded = [encode(model.tokenizer, doc, window, overlap) for doc in docs]
+    places = np.cumsum([0, *map(len, docs)])
+    rows = [(i, w) for i, doc in enumerate(encoded) for w in doc.windows]
+    states = torch.zeros(int(places[-1]), model.transformer.config.hidden_size)
+    states = states.to(model.transformer.device)  # (tokens, width)
+    backprops = []
+    for chunk in _chunks([w.stop - w.start for _, w in rows], model.attrs["chunk"]):
+        parts = [(encoded[rows[r][0]], rows[r][1]) for r in chunk]
+        with _autocast(model):
+            output, backprop = model.layers[0](_pad(model, parts), is_train)
+        which, piece, token = _read_rows(
+            [(places[rows[r][0]], rows[r][1]) for r in chunk]
+        )
+        states[token] = output.detach()[which, piece]
+        backprops.append((backprop, output.shape, which, piece, token))
+
+    def backprop_states(d_batch) -> list[Doc]:
+        (d_states,) = d_batch.model_output.values()  # (tokens, width)
+        for backprop, shape, which, piece, token in backprops:
+            d_output = d_states.new_zeros(shape)
+            # Tokens without pieces share a row, so gradients add up.
+            d_output.index_put_((which, piece), d_states[token], accumulate=True)
+            backprop(d_output)
+        return docs
+
+    return _full_batch(docs, torch2xp(states), places), backprop_states
+
+
+def _full_batch(docs: list[Doc], states, places):
+    """The batch as spacy-transformers' listeners want it, one row a token."""
+    from spacy_transformers.data_classes import (
+        FullTransformerBatch,
+        TransformerData,
+        WordpieceBatch,
+    )
+    from thinc.api import Ragged
+    from transformers.modeling_outputs import BaseModelOutput
+
+    data = []
+    for i, doc in enumerate(docs):
+        if not len(doc):
+            data.append(TransformerData.empty())
+            continue
+        part = states[places[i] : places[i + 1]]
+        each = np.arange(len(doc), dtype="i"), np.ones(len(doc), dtype="i")
+        output = BaseModelOutput(last_hidden_state=part)
+        data.append(TransformerData(WordpieceBatch.empty(), output, Ragged(*each)))
+    return FullTransformerBatch(
+        spans=_whole_documents(docs),
+        wordpieces=WordpieceBatch.empty(),
+        model_output=BaseModelOutput(last_hidden_state=states),
+        align=Ragged(np.zeros(0, dtype="i"), np.zeros(0, dtype="i")),
+        cached_doc_data=data,
+    )
+
+
+def _chunks(lengths: list[int], budget: int) -> list[list[int]]:
+    """Windows sorted by length, in chunks of at most `budget` padded pieces."""
+    chunks: list[list[int]] = []
+    shortest = 0
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        full = chunks and (len(chunks[-1]) + 1) * (lengths[i] + 2) > budget
+        if not chunks or full or lengths[i] > 1.25 * shortest + 16:
+            chunks.append([])
+            shortest = lengths[i]
+        chunks[-1].append(i)
+    return chunks
+
+
+def _pad(model: Model, parts: list[tuple[Encoded, Window]]):
+    """Windows as a padded batch, special tokens around each."""
+    from spacy_transformers.data_classes import WordpieceBatch
+
+    tokenizer = model.tokenizer
+    lengths = [window.stop - window.start + 2 for _, window in parts]
+    ids = np.full((len(parts), max(lengths)), tokenizer.pad_token_id, dtype="int64")
+    shapes, mask = np.zeros_like(ids), np.zeros(ids.shape, dtype="float32")
+    for i, (doc, window) in enumerate(parts):
+        n = lengths[i]
+        ids[i, 0], ids[i, n - 1] = tokenizer.cls_token_id, tokenizer.sep_token_id
+        ids[i, 1 : n - 1] = doc.ids[window.start : window.stop]
+        shapes[i, 1 : n - 1] = doc.shapes[window.start : window.stop]
+        mask[i, :n] = 1
+    types = shapes if model.attrs["word_shapes"] else None
+    return WordpieceBatch([], ids, mask, lengths, types)
+
+
+def _read_rows(parts: list[tuple[int, Window]]):
+    """Where in a chunk's output each token is read.
+
+    parts: The place of each window's document among all tokens, and the window.
+    RETURNS (tuple): Window numbers, piece rows, token numbers, as torch indices.
+    """
+    import torch
+
+    which = np.repeat(np.arange(len(parts)), [len(w.tokens) for _, w in parts])
+    piece = np.concatenate([w.rows for _, w in parts]) + 1  # after the first special
+    token = np.concatenate([w.tokens + place for place, w in parts])
+    return tuple(torch.from_numpy(x) for x in (which, piece, token))
+
+
+def _autocast(model: Model):
+    import torch
+
+    return torch.autocast("cpu", torch.bfloat16, enabled=model.attrs["bf16"])

@@ -1,0 +1,447 @@
+"""`gerbera_ner`: biomedical entities by several heads on one encoder.
+
+After GERBERA (Yin et al., J Biomed Inform 2024, 104731): one encoder is shared by a
+head for each biomedical corpus and a head for a general-domain corpus; trained
+together first, then on the biomedical targets alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spacy import util
+from spacy.language import Language
+from spacy.pipeline import TrainablePipe
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer, set_dropout_rate
+
+from .. import tags
+from ..errors import BionerError, Errors
+from ..layers.decoding import average_label, decode_spans, log_softmax
+from ..layers.heads import Scores, head_params
+from ..models.tagger import set_heads
+from ..spans import POLICIES, best_first, set_entities
+from ..task import get_task
+
+DEFAULT_KEY = "gerbera"
+
+default_config = """
+[gerbera_ner]
+factory = "gerbera_ner"
+spans_key = "gerbera"
+ents_policy = "replace"
+default_head = "default"
+general = []
+owners = {}
+
+[gerbera_ner.model]
+@architectures = "spacy-bioner.MultiHeadTagger.v1"
+hidden = 256
+dropout = 0.1
+
+[gerbera_ner.model.tok2vec]
+@architectures = "spacy-transformers.TransformerListener.v1"
+grad_factor = 1.0
+upstream = "*"
+
+[gerbera_ner.model.tok2vec.pooling]
+@layers = "reduce_mean.v1"
+
+[gerbera_ner.scorer]
+@scorers = "spacy-bioner.heads_scorer.v1"
+"""
+DEFAULTS = Config().from_str(default_config)["gerbera_ner"]
+
+
+@Language.factory(
+    "gerbera_ner",
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    default_config={k: v for k, v in DEFAULTS.items() if k != "factory"},
+    default_score_weights={
+        "heads_f": 1.0,
+        "ents_f": 0.0,
+        "ents_p": 0.0,
+        "ents_r": 0.0,
+        "ents_per_type": None,
+        "heads_per_task": None,
+    },
+)
+def make_gerbera_ner(
+    nlp: Language,
+    name: str,
+    model: Model[list[Doc], Scores],
+    spans_key: str,
+    ents_policy: str,
+    default_head: str,
+    general: list[str],
+    owners: dict[str, str],
+    scorer: Callable | None,
+) -> "GerberaNER":
+    """Build the component.
+
+    model (Model): Documents to tag scores by head.
+    spans_key (str): The span group for every head's spans, overlaps kept; its
+        `attrs` hold "scores" and "heads", parallel to the spans.
+    ents_policy (str): What becomes of entities that are there already: "replace",
+        "keep" (they win) or "prefer" (ours win).
+    default_head (str): The head of training documents that name no task.
+    general (list[str]): General-domain heads: they train the encoder and are not run
+        on documents without a task.
+    owners (dict): Which head each label of `doc.ents` comes from; "a+b" averages
+        heads. Labels not named are left out. Empty: all, by the first head that has
+        each.
+    """
+    return GerberaNER(
+        nlp.vocab,
+        model,
+        name,
+        spans_key=spans_key,
+        ents_policy=ents_policy,
+        default_head=default_head,
+        general=general,
+        owners=owners,
+        scorer=scorer,
+    )
+
+
+class GerberaNER(TrainablePipe):
+    """Tag each document with the head of its task, or with every head."""
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[list[Doc], Scores],
+        name: str = "gerbera_ner",
+        *,
+        spans_key: str = DEFAULT_KEY,
+        ents_policy: str = "replace",
+        default_head: str = "default",
+        general: Iterable[str] = (),
+        owners: dict[str, str] | None = None,
+        scorer: Callable | None = None,
+    ) -> None:
+        if ents_policy not in POLICIES:
+            raise BionerError(Errors.B303.format(policy=ents_policy, known=POLICIES))
+        self.vocab = vocab
+        self.model = model
+        self.name = name
+        self.scorer = scorer
+        self._touched: set[str] = set()
+        self.cfg: dict[str, Any] = {
+            "spans_key": spans_key,
+            "ents_policy": ents_policy,
+            "default_head": default_head,
+            "general": list(general),
+            "owners": dict(owners or {}),
+            "heads": {},
+            "temperatures": {},
+        }
+
+    # What it knows
+
+    @property
+    def heads(self) -> dict[str, list[str]]:
+        """The labels of each head."""
+        return self.cfg["heads"]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that this component can give a span."""
+        own = (v for k, v in self.heads.items() if k not in self.cfg["general"])
+        return tuple(sorted({label for labels in own for label in labels}))
+
+    @property
+    def label_data(self) -> dict[str, list[str]]:
+        """What `initialize` needs to build the same heads without the data."""
+        return self.heads
+
+    @property
+    def owners(self) -> dict[str, list[str]]:
+        """The heads whose opinion decides each label of `doc.ents`."""
+        if self.cfg["owners"]:
+            return {k: v.split("+") for k, v in self.cfg["owners"].items()}
+        found: dict[str, list[str]] = {}
+        for head, labels in self.heads.items():
+            if head not in self.cfg["general"]:
+                for label in labels:
+                    found.setdefault(label, [head])
+        return found
+
+    def add_label(self, label: str, head: str | None = None) -> int:
+        """Add a label to a head that is not yet built. RETURNS (int): 1 if new."""
+        head = head or self.cfg["default_head"]
+        labels = self.heads.setdefault(head, [])
+        if label in labels:
+            return 0
+        if head in self.model.get_ref("heads").attrs["heads"]:
+            raise BionerError(Errors.B305.format(name=self.name, label=label))
+        labels.append(label)
+        return 1
+
+    def _task_of(self, example: Example) -> str:
+        """Predicted first: that is where readers and users route a document."""
+        return (
+            get_task(example.predicted)
+            or get_task(example.reference)
+            or self.cfg["default_head"]
+        )
+
+    # Prediction
+
+    def predict(self, docs: Iterable[Doc]) -> Scores:
+        """Tag scores of each document, by head; documents are not changed."""
+        docs = list(docs)
+        if not docs or not self.heads:
+            return [{} for _ in docs]
+        return self.model.predict(docs)
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Scores) -> None:
+        """Write `doc.ents` and the span group."""
+        docs = list(docs)
+        to_numpy = self.model.ops.to_numpy
+        logits = [{k: to_numpy(v) for k, v in by_head.items()} for by_head in scores]
+        by_head = self._decode_heads(logits)
+        owned = self._decode_owners(logits, docs, by_head)
+        for doc, found, chosen in zip(docs, by_head, owned, strict=True):
+            self._write_group(doc, found)
+            keep = best_first([s[:2] for s in chosen], [s[3] for s in chosen])
+            ents = [Span(doc, *chosen[i][:2], label=chosen[i][2]) for i in keep]
+            set_entities(doc, ents, self.cfg["ents_policy"])
+
+    def temperature(self, head: str) -> float:
+        """What divides a head's logits to make its probabilities honest."""
+        return self.cfg["temperatures"].get(head, 1.0)
+
+    def _decode_heads(self, logits: Scores) -> list[dict[str, list]]:
+        found: list[dict[str, list]] = [{} for _ in logits]
+        for head, labels in self.heads.items():
+            rows = [i for i, x in enumerate(logits) if head in x and len(x[head])]
+            spans = decode_spans(
+                [logits[i][head] for i in rows], labels, self.temperature(head)
+            )
+            for i, doc_spans in zip(rows, spans, strict=True):
+                found[i][head] = doc_spans
+        return found
+
+    def _decode_owners(self, logits, docs, by_head) -> list[list]:
+        """Each document's candidates for `doc.ents`."""
+        chosen: list[list] = []
+        for doc, found in zip(docs, by_head, strict=True):
+            if get_task(doc) is not None:  # one head, all its labels
+                chosen.append([s for spans in found.values() for s in spans])
+            else:
+                chosen.append(
+                    [
+                        span
+                        for label, heads in self.owners.items()
+                        if len(heads) == 1
+                        for span in found.get(heads[0], ())
+                        if span[2] == label
+                    ]
+                )
+        for label, heads in self.owners.items():
+            if len(heads) > 1:
+                self._add_average(logits, docs, chosen, label, heads)
+        return chosen
+
+    def _add_average(self, logits, docs, chosen, label: str, heads: list[str]) -> None:
+        rows = [
+            i
+            for i, doc in enumerate(docs)
+            if get_task(doc) is None and len(doc) and all(h in logits[i] for h in heads)
+        ]
+        means = [
+            average_label(
+                [(logits[i][h], self.heads[h], self.temperature(h)) for h in heads],
+                label,
+            )
+            for i in rows
+        ]
+        for i, spans in zip(rows, decode_spans(means, [label], 1.0), strict=True):
+            chosen[i].extend(spans)
+
+    def _write_group(self, doc: Doc, found: dict[str, list]) -> None:
+        rows = [(*span, head) for head, spans in found.items() for span in spans]
+        rows.sort(key=lambda row: (row[0], -row[1], row[2], row[4]))
+        doc.spans[self.cfg["spans_key"]] = SpanGroup(
+            doc,
+            name=self.cfg["spans_key"],
+            spans=[Span(doc, start, end, label=label) for start, end, label, *_ in rows],
+            attrs={
+                "scores": np.array([row[3] for row in rows], dtype="float32"),
+                "heads": [row[4] for row in rows],
+            },
+        )
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """One step; each example reaches the head of its own task only.
+
+        Never returns before the call backward: under a shared transformer that
+        call carries the gradient of the whole batch.
+        """
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "GerberaNER.update")
+        if not any(len(example.predicted) for example in examples):
+            return losses
+        set_dropout_rate(self.model, drop)
+        docs = [example.predicted for example in examples]
+        scores, backprop = self.model.begin_update(docs)
+        loss, d_scores = self.get_loss(examples, scores)
+        backprop(d_scores)
+        self._touched.update(head for by_head in d_scores for head in by_head)
+        losses[self.name] += loss
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def get_loss(self, examples: Iterable[Example], scores: Scores):
+        """Mean cross-entropy over the tokens whose tag is known.
+
+        RETURNS (tuple): The loss, and its gradient by head for each document. What
+            is not annotated has no gradient; a foreign document has no entry.
+        """
+        loss, supervised, gradients = 0.0, 0, []
+        ops = self.model.ops
+        for example, by_head in zip(examples, scores, strict=True):
+            task = self._task_of(example)
+            if task not in by_head:
+                gradients.append({})
+                continue
+            gold = self._gold_tags(example, self.heads[task])
+            known = np.nonzero(gold != tags.UNKNOWN)[0]
+            log_probs = log_softmax(ops.to_numpy(by_head[task]))  # (tokens, tags)
+            d = np.zeros_like(log_probs)
+            d[known] = np.exp(log_probs[known])
+            d[known, gold[known]] -= 1.0
+            loss -= float(log_probs[known, gold[known]].sum())
+            supervised += len(known)
+            gradients.append({task: d})
+        scale = 1.0 / max(supervised, 1)
+        scaled = [{k: ops.asarray2f(v * scale) for k, v in g.items()} for g in gradients]
+        return loss * scale, scaled
+
+    def _gold_tags(self, example: Example, labels: list[str]):
+        """The reference's entities as tags on the predicted tokens.
+
+        An entity whose border falls inside a predicted token leaves the tokens it
+        touches unknown, as do tokens without annotation.
+        """
+        predicted, reference = example.predicted, example.reference
+        if not reference.has_annotation("ENT_IOB"):
+            return np.full(len(predicted), tags.UNKNOWN)
+        spans, unclear = [], []
+        to_predicted, to_reference = example.alignment.y2x, example.alignment.x2y
+        for ent in reference.ents:
+            touched = to_predicted[ent.start : ent.end]
+            if not len(touched):
+                continue
+            start, end = int(touched.min()), int(touched.max()) + 1
+            back = to_reference[start:end]
+            exact = back.min() == ent.start and back.max() == ent.end - 1
+            (spans if exact else unclear).append((start, end, ent.label_))
+        gold = tags.encode(spans, labels, len(predicted))
+        for start, end, label in unclear:
+            if label in labels:
+                gold[start:end] = tags.UNKNOWN
+        return gold
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Step the encoder, and only the heads that saw an example: Adam would go on
+        moving an absent head by its momentum."""
+        heads = self.model.get_ref("heads")
+        for head in sorted(self._touched):
+            for param in head_params(head):
+                value, gradient = sgd(
+                    (heads.id, param), heads.get_param(param), heads.get_grad(param)
+                )
+                heads.set_param(param, value)
+                heads.set_grad(param, gradient * 0)
+        self._touched.clear()
+        self.model.get_ref("tok2vec").finish_update(sgd)
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: dict[str, list[str]] | None = None,
+        warm_start: str | Path | None = None,
+    ) -> None:
+        """Find heads and labels in the data and build the model.
+
+        labels (dict): Labels by head, as `spacy init labels` writes them; the data
+            is not searched then.
+        warm_start (str): A trained pipeline whose heads, where task and labels are
+            the same, are the starting point.
+        """
+        validate_get_examples(get_examples, "GerberaNER.initialize")
+        for head, names in (labels or self._find_labels(get_examples)).items():
+            for label in names:
+                if label not in self.heads.get(head, ()):
+                    self.add_label(label, head)
+        if not self.heads:
+            raise BionerError(Errors.B301.format(name=self.name))
+        self._check_owners()
+        sample = [example.x for example in islice(get_examples(), 10)]
+        self.model.initialize(X=sample)
+        set_heads(self.model, self.heads)
+        self._set_run()
+        if warm_start is not None:
+            self._warm_start(Path(warm_start))
+
+    def _find_labels(self, get_examples) -> dict[str, list[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for example in get_examples():
+            names = {ent.label_ for ent in example.reference.ents}
+            if names:
+                found[self._task_of(example)].update(names)
+        return {head: sorted(found[head]) for head in sorted(found)}
+
+    def _check_owners(self) -> None:
+        for label, owner in self.cfg["owners"].items():
+            for head in owner.split("+"):
+                if label not in self.heads.get(head, ()):
+                    raise BionerError(
+                        Errors.B302.format(
+                            owner=owner, label=label, name=self.name, heads=self.heads
+                        )
+                    )
+
+    def _set_run(self) -> None:
+        self.model.attrs["run"] = [
+            head for head in self.heads if head not in self.cfg["general"]
+        ]
+
+    def _warm_start(self, path: Path) -> None:
+        others = [pipe for _, pipe in util.load_model(path).components]
+        heads, shared = self.model.get_ref("heads"), []
+        for other in (pipe for pipe in others if isinstance(pipe, GerberaNER)):
+            for head, labels in other.heads.items():
+                if self.heads.get(head) == labels:
+                    shared.append(head)
+                    for param in head_params(head):
+                        value = other.model.get_ref("heads").get_param(param)
+                        heads.set_param(param, heads.ops.asarray(value).copy())
+        if not shared:
+            found = [p.heads for p in others if isinstance(p, GerberaNER)]
+            raise BionerError(
+                Errors.B304.format(
+                    path=path, name=self.name, found=found, wanted=self.heads
+                )
+            )

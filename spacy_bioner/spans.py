@@ -1,0 +1,52 @@
+"""The one place that decides which spans `doc.ents` gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from spacy.tokens import Doc, Span
+
+POLICIES = ("replace", "keep", "prefer")
+
+
+def best_first(spans: Sequence[tuple[int, int]], scores: Sequence[float]) -> list[int]:
+    """Choose spans that do not overlap: higher score first, then longer, then left.
+
+    spans (list): (start, end) in tokens, end exclusive.
+    RETURNS (list[int]): The chosen ones' numbers, in text order.
+    """
+    order = sorted(
+        range(len(spans)),
+        key=lambda i: (-scores[i], spans[i][0] - spans[i][1], spans[i][0]),
+    )
+    taken: set[int] = set()
+    chosen = []
+    for i in order:
+        start, end = spans[i]
+        if taken.isdisjoint(range(start, end)):
+            taken.update(range(start, end))
+            chosen.append(i)
+    return sorted(chosen, key=lambda i: spans[i][0])
+
+
+def resolve(existing: Iterable[Span], new: Iterable[Span], policy: str) -> list[Span]:
+    """Merge whole entities only: an entity is taken or left, never cut.
+
+    existing (Iterable[Span]): What `doc.ents` holds already.
+    new (Iterable[Span]): What a component found; no overlaps among them.
+    policy (str): "replace": only the new ones; "keep": existing entities win;
+        "prefer": the new ones win.
+    RETURNS (list[Span]): In text order, none overlapping another.
+    """
+    existing, new = list(existing), list(new)
+    if policy == "replace":
+        return new
+    first, second = (existing, new) if policy == "keep" else (new, existing)
+    taken = {i for span in first for i in range(span.start, span.end)}
+    rest = [s for s in second if taken.isdisjoint(range(s.start, s.end))]
+    return sorted(first + rest, key=lambda span: span.start)
+
+
+def set_entities(doc: Doc, new: Iterable[Span], policy: str) -> None:
+    """Write `doc.ents` after `resolve`; identifiers of kept entities stay."""
+    doc.set_ents(resolve(doc.ents, new, policy))
