@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 
 import typer
-from wasabi import msg
 
 from spacy_bioner.errors import BionerError
 
@@ -19,7 +18,7 @@ def friendly_errors(command: Callable) -> Callable:
         try:
             return command(*args, **kwargs)
         except BionerError as error:
-            msg.fail(str(error))
+            typer.secho(f"✘ {error}", fg="red", err=True)  # wasabi would wrap it
             raise typer.Exit(1) from None
 
     return run

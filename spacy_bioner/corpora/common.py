@@ -74,7 +74,7 @@ def checked_mention(
     """
     try:
         first, last = int(start), int(end)
-    except ValueError:
+    except (ValueError, TypeError):
         raise malformed(path, line, f"offsets {start!r}, {end!r} are no numbers") from (
             None
         )

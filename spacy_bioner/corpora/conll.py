@@ -16,6 +16,7 @@ from spacy_bioner.corpora.detokenize import join_tokens
 from spacy_bioner.corpora.document import Mention, SourceDocument
 
 DOCSTART = "-DOCSTART-"
+BLANK = " \t"  # other white space, such as U+3000, may be a token
 TAG = re.compile(r"O|[BIESLU][-_].+")
 
 
@@ -87,7 +88,7 @@ def _documents(blocks: Iterator[list[Row]]) -> Iterator[list[list[Row]]]:
 def read_blocks(path: Path) -> Iterator[list[Row]]:
     rows: list[Row] = []
     for number, line in read_lines(path):
-        if line.strip():
+        if line.strip(BLANK):
             rows.extend(_row(path, number, line))
         elif rows:
             yield rows
@@ -99,8 +100,8 @@ def read_blocks(path: Path) -> Iterator[list[Row]]:
 def _row(path: Path, number: int, line: str) -> Iterator[Row]:
     """The row of a line; none for an empty token outside of any mention, which
     Broad Twitter has where a tweet held an invisible character."""
-    fields = line.split("\t") if "\t" in line else line.split()
-    token, tag = fields[0].strip(), fields[-1].strip()
+    fields = line.split("\t") if "\t" in line else line.strip(BLANK).split(" ")
+    token, tag = fields[0].strip(BLANK), fields[-1].strip(BLANK)
     if len(fields) < 2 or (not token and tag != "O"):
         raise malformed(path, number, f"expected a token and its tag, got {line!r}")
     if not TAG.fullmatch(tag):

@@ -168,7 +168,8 @@ def _tidy(source: SourceDocument, counts: Labels) -> list[Mention]:
         if start >= end:
             count["empty"] += 1
             continue
-        count["trimmed"] += (start, end) != (mention.start, mention.end)
+        if (start, end) != (mention.start, mention.end):
+            count["trimmed"] += 1
         key = (start, end, mention.label)
         if key in mentions:
             count["duplicate"] += 1

@@ -50,15 +50,16 @@ def _by_rule(doc: Doc) -> set[int]:
     chosen: set[int] = set()
     ended = line_ended = False
     for i, text in enumerate(token.text for token in doc):
+        closes = text in CLOSES and i and not doc[i - 1].whitespace_
         if text.isspace():
             line_ended |= "\n" in text
-        elif line_ended or (ended and text not in CLOSES and not text[0].islower()):
+        elif line_ended or (ended and not closes and not text[0].islower()):
             chosen.add(i)
             line_ended, ended = False, text[-1] in ENDS and _ends(doc, i)
         elif text[-1] in ENDS:
             ended = _ends(doc, i)
-        else:
-            ended &= text in CLOSES
+        elif not closes:
+            ended = False
     return chosen
 
 

@@ -1,0 +1,73 @@
+"""`spacy bioner convert` from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from spacy.cli._util import app
+from typer.testing import CliRunner
+
+import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
+from spacy_bioner.cli.convert import make_nlp
+
+LINES = [
+    {"text": "Rats had ataxia.", "spans": [{"start": 9, "end": 15, "label": "Dis"}]},
+    {"text": "Mice ran.", "spans": [{"start": 0, "end": 4, "label": "Org"}]},
+]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in LINES))
+    return path
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["bioner", "convert", *map(str, args)])
+
+
+def test_table_and_report(corpus, tmp_path):
+    output, report = tmp_path / "a.spacy", tmp_path / "r.json"
+    options = ("--labels", "Dis=DISEASE", "--only-mapped", "--report", report)
+    result = run("jsonl", corpus, output, "--task", "t", *options)
+    assert result.exit_code == 0, result.output
+    assert "DISEASE" in result.output and "2 documents" in result.output
+    data = json.loads(report.read_text())
+    assert data["labels"] == {"DISEASE": {"mentions": 1, "aligned": 1, "kept": 1}}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--labels", "Dis"), "OLD=NEW"),
+        (("--slice", "9:"), "No document left"),
+        (("--tokenizer", "mine"), "'bioner' or 'spacy'"),
+        (("--gold", "x"), "no option --gold"),
+    ],
+)
+def test_bad_options(corpus, tmp_path, args, message):
+    result = run("jsonl", corpus, tmp_path / "a.spacy", *args)
+    assert result.exit_code == 1
+    assert message in " ".join(result.output.split())
+    assert not (tmp_path / "a.spacy").exists()
+
+
+def test_malformed_input_leaves_the_old_file_alone(corpus, tmp_path):
+    output = tmp_path / "a.spacy"
+    output.write_text("old")
+    corpus.write_text(corpus.read_text() + "\n{broken")
+    result = run("jsonl", corpus, output)
+    assert result.exit_code == 1
+    assert "a.jsonl:3:" in "".join(result.output.split())
+    assert output.read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jsonl", "a.spacy"]
+
+
+def test_output_must_be_spacy(corpus, tmp_path):
+    assert "must end in .spacy" in run("jsonl", corpus, tmp_path / "a.json").output
+
+
+def test_chinese_is_read_by_character():
+    assert [t.text for t in make_nlp("zh", "bioner").make_doc("头痛")] == ["头", "痛"]
