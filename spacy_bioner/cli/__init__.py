@@ -9,8 +9,10 @@ from __future__ import annotations
 import typer
 from spacy.cli._util import app as spacy_app
 
+from spacy_bioner.cli.compile import compile_cli
 from spacy_bioner.cli.convert import convert_cli
 from spacy_bioner.cli.inspect import inspect_cli
+from spacy_bioner.cli.train import train_cli
 
 app = typer.Typer(
     name="bioner",
@@ -20,5 +22,10 @@ app = typer.Typer(
 )
 app.command("convert")(convert_cli)
 app.command("inspect")(inspect_cli)
+app.command("compile")(compile_cli)
+app.command(
+    "train",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(train_cli)
 
 spacy_app.add_typer(app)

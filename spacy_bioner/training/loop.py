@@ -1,0 +1,198 @@
+"""spaCy's training, able to stop and go on.
+
+The steps are spaCy's own (`train_while_improving`); what is added is a checkpoint at
+the end of each epoch that holds everything the next epoch depends on: weights,
+optimizer moments, place in the schedules, random state. A run that was interrupted
+ends with the weights of one that was not.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.schemas import ConfigSchemaTraining
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import (
+    create_before_to_disk_callback,
+    create_evaluation_callback,
+    train_while_improving,
+    update_meta,
+)
+from spacy.util import registry, resolve_dot_names
+from thinc.api import Config, Optimizer, fix_random_seed
+
+CHECKPOINT = "checkpoint"
+
+
+@dataclass
+class Progress:
+    """Where a run stands at the start of an epoch."""
+
+    epoch: int = 0
+    step: int = 0
+    best: float = -1.0
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    randomness: dict[str, Any] = field(default_factory=dict)
+
+
+def train(
+    config: Config, output: Path, *, use_gpu: int = -1, resume: bool = True
+) -> Language:
+    """Train a pipeline as `spacy train` does, writing `model-best`, `model-last` and
+    a checkpoint under `output`; go on from the checkpoint if there is one.
+
+    RETURNS (Language): The pipeline after the last step.
+    """
+    checkpoint = output / CHECKPOINT
+    if not resume and checkpoint.exists():
+        shutil.rmtree(checkpoint)
+    nlp = init_nlp(config, use_gpu=use_gpu)
+    progress = Progress()
+    if (checkpoint / "progress.pkl").exists():
+        nlp.from_disk(checkpoint / "pipeline")
+        progress = pickle.loads((checkpoint / "progress.pkl").read_bytes())
+    config = nlp.config.interpolate()
+    settings = registry.resolve(config["training"], schema=ConfigSchemaTraining)
+    _Run(nlp, config, settings, progress, output).go()
+    return nlp
+
+
+class _Run:
+    def __init__(self, nlp, config, settings, progress: Progress, output: Path):
+        self.nlp, self.T, self.progress, self.output = nlp, settings, progress, output
+        names = [settings["train_corpus"], settings["dev_corpus"]]
+        self.corpus, self.dev = resolve_dot_names(config, names)
+        self.optimizer: Optimizer = settings["optimizer"]
+        self.prepare: Callable = create_before_to_disk_callback(
+            settings["before_to_disk"]
+        )
+        fix_random_seed(settings["seed"])
+        if progress.epoch:
+            restore_optimizer(self.optimizer, nlp, progress.optimizer, progress.step)
+            restore_randomness(progress.randomness)
+        if hasattr(self.corpus, "epoch"):
+            self.corpus.epoch = progress.epoch
+        self.step = progress.step
+
+    def go(self) -> None:
+        T, first = self.T, self.progress.step
+        steps = train_while_improving(
+            self.nlp,
+            self.optimizer,
+            self.batches(),
+            create_evaluation_callback(self.nlp, self.dev, T["score_weights"]),
+            dropout=T["dropout"],
+            accumulate_gradient=T["accumulate_gradient"],
+            patience=T["patience"],
+            max_steps=max(T["max_steps"] - first, 0),
+            eval_frequency=T["eval_frequency"],
+            exclude=T["frozen_components"],
+            annotating_components=T["annotating_components"],
+            before_update=T["before_update"],
+        )
+        log, finish = T["logger"](self.nlp, sys.stdout, sys.stderr)
+        for _, info, is_best in steps:
+            self.step = info["step"] = first + info["step"]
+            if is_best is not None:
+                self.keep(info)
+            log(info if is_best is not None else None)
+        finish()
+        self.prepare(self.nlp).to_disk(self.output / "model-last")
+
+    def keep(self, info: dict[str, Any]) -> None:
+        """Save the pipeline, also as the best when it is."""
+        update_meta(self.T, self.nlp, info)
+        last, best = self.output / "model-last", self.output / "model-best"
+        self.prepare(self.nlp).to_disk(last)
+        if info["score"] > self.progress.best:
+            self.progress.best = info["score"]
+            shutil.rmtree(best, ignore_errors=True)
+            shutil.copytree(last, best)
+
+    def batches(self) -> Iterator[tuple[int, list]]:
+        """The batches of every epoch; a checkpoint between epochs."""
+        T, epoch = self.T, self.progress.epoch
+        while not T["max_epochs"] or epoch < T["max_epochs"]:
+            if epoch > self.progress.epoch:
+                self.save(epoch)
+            examples = list(self.corpus(self.nlp))
+            random.shuffle(examples)
+            for batch in T["batcher"](examples):
+                yield epoch, batch
+            epoch += 1
+
+    def save(self, epoch: int) -> None:
+        """Write a checkpoint beside the old one, then swap: a crash spoils neither."""
+        state = Progress(
+            epoch,
+            self.step + 1,
+            self.progress.best,
+            optimizer_state(self.optimizer, self.nlp),
+            randomness(),
+        )
+        new, old = self.output / "checkpoint.new", self.output / CHECKPOINT
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        self.nlp.to_disk(new / "pipeline")
+        (new / "progress.pkl").write_bytes(pickle.dumps(state))
+        shutil.rmtree(old, ignore_errors=True)
+        new.rename(old)
+
+
+def _nodes(nlp: Language) -> list[Any]:
+    """Every thinc node and shim of a pipeline, always in the same order."""
+    models = [pipe.model for _, pipe in nlp.pipeline if hasattr(pipe, "model")]
+    nodes = [n for m in models if hasattr(m, "walk") for n in m.walk()]
+    return [part for node in nodes for part in (node, *node.shims)]
+
+
+def optimizer_state(optimizer: Optimizer, nlp: Language) -> dict[str, Any]:
+    """The optimizer's memory, keyed by place: thinc's own keys differ by process."""
+    places = {node.id: i for i, node in enumerate(_nodes(nlp))}
+    return {
+        name: {
+            (places[node_id], param): value
+            for (node_id, param), value in getattr(optimizer, name).items()
+            if node_id in places
+        }
+        for name in ("mom1", "mom2", "nr_update")
+    }
+
+
+def restore_optimizer(
+    optimizer: Optimizer, nlp: Language, state: dict[str, Any], step: int
+) -> None:
+    """Put the memory back and wind the schedules forward to `step`."""
+    nodes = _nodes(nlp)
+    for name, values in state.items():
+        for (place, param), value in values.items():
+            getattr(optimizer, name)[nodes[place].id, param] = value
+    for _ in range(step):
+        optimizer.step_schedules()
+
+
+def randomness() -> dict[str, Any]:
+    """The state of every generator that training draws from."""
+    state = {"python": random.getstate(), "numpy": np.random.get_state()}
+    if torch := sys.modules.get("torch"):
+        state["torch"] = torch.get_rng_state()
+    return state
+
+
+def restore_randomness(state: dict[str, Any]) -> None:
+    """Go on drawing where `randomness` was called."""
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])
+    if "torch" in state:
+        import torch
+
+        torch.set_rng_state(state["torch"])

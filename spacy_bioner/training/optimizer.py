@@ -1,0 +1,67 @@
+"""AdamW for a shared transformer, in place and on all cores.
+
+thinc's own Adam runs on one core and copies every tensor several times a step, and
+it decays biases and layer norms too, which BERT's recipe does not.
+"""
+
+from __future__ import annotations
+
+import math
+
+from spacy.util import registry
+from thinc.api import Optimizer, torch2xp, xp2torch
+from thinc.types import FloatsXd, Generator
+
+
+@registry.optimizers("spacy-bioner.AdamW.v1")
+def create_adamw(
+    learn_rate: float | list[float] | Generator,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.01,
+    grad_clip: float = 1.0,
+) -> Optimizer:
+    """Decoupled weight decay (Loshchilov and Hutter, ICLR 2019) on matrices only.
+
+    grad_clip (float): The largest norm of one tensor's gradient.
+    """
+    return AdamW(
+        learn_rate,
+        beta1=beta1,
+        beta2=beta2,
+        eps=eps,
+        L2=weight_decay,
+        grad_clip=grad_clip,
+        use_averages=False,
+    )
+
+
+class AdamW(Optimizer):
+    """thinc's optimizer contract: arrays in, updated arrays and zeroed gradient out."""
+
+    def __call__(
+        self,
+        key: tuple[int, str],
+        weights: FloatsXd,
+        gradient: FloatsXd,
+        *,
+        lr_scale: float = 1.0,
+    ):
+        w, g = xp2torch(weights), xp2torch(gradient)
+        if key not in self.mom1:
+            self.mom1[key] = torch2xp(w.new_zeros(w.shape))
+            self.mom2[key] = torch2xp(w.new_zeros(w.shape))
+        m1, m2 = xp2torch(self.mom1[key]), xp2torch(self.mom2[key])
+        self.nr_update[key] += 1
+        step, rate = self.nr_update[key], self.learn_rate * lr_scale
+        if self.grad_clip and (norm := float(g.norm())) > self.grad_clip:
+            g.mul_(self.grad_clip / norm)
+        m1.mul_(self.b1).add_(g, alpha=1 - self.b1)
+        m2.mul_(self.b2).addcmul_(g, g, value=1 - self.b2)
+        if w.ndim > 1:
+            w.mul_(1 - rate * self.L2)
+        scale = m2.sqrt().div_(math.sqrt(1 - self.b2**step)).add_(self.eps)
+        w.addcdiv_(m1, scale, value=-rate / (1 - self.b1**step))
+        g.zero_()
+        return torch2xp(w), torch2xp(g)
