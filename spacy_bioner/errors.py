@@ -19,9 +19,7 @@ class Errors(metaclass=_Coded):
     # 1xx: corpora
     B101 = "{path}:{line}: {problem}"
     B102 = "No reader for the format '{format}'. Choose one of: {known}."
-    B103 = (
-        "No document left to write to {output}. Check the input, --ids and --slice."
-    )
+    B103 = "No document left to write to {output}. Check the input, --ids and --slice."
     B104 = "--{option} {value}: expected {expected}."
     B105 = "The output {output} must end in .spacy."
     B106 = "None of the {count} ids of {path} is in the corpus (it has {example}…)."
@@ -51,3 +49,44 @@ class Errors(metaclass=_Coded):
     # 4xx: training
     B401 = "The corpus of task '{task}' is not at {path}. Run the convert step first."
     B402 = "weights names the task '{task}', but the sources are {known}."
+
+    # 5xx: compiled pipelines
+    B501 = (
+        "A compiled pipeline cannot be trained. Train the pipeline that it was "
+        "compiled from, then run `python -m spacy bioner compile` again."
+    )
+    B502 = (
+        "This tagger holds no compiled graph. Load a pipeline that `python -m spacy "
+        "bioner compile` wrote."
+    )
+    B503 = "--quantize is '{quantize}'; choose 'int8' or 'none'."
+    B504 = (
+        "'{path}' has no component 'transformer' to compile, only {found}. Compile the "
+        "trainable form of a pipeline."
+    )
+    B505 = (
+        "The encoder's architecture is not spacy-bioner.TransformerModel.v1, the only "
+        "one that can be compiled."
+    )
+    B506 = (
+        "The components on the transformer are {found}; only gerbera_ner components "
+        "can be compiled, at least one. Remove the others from the pipeline first."
+    )
+    B507 = "The encoder {encoder} cannot be compiled: it is not built like BERT."
+    B508 = (
+        "The compiled graph of the encoder {encoder} gives other scores than the "
+        "encoder itself (they differ by {error:.2g}): it cannot be compiled."
+    )
+    B509 = "{path} is there already and is no compiled pipeline. Name another folder."
+    B510 = "{path} cannot be loaded as a trained pipeline: {error}"
+    B511 = "The sample {path} holds no text. Write one text a line."
+    B512 = "Component '{name}' has no biomedical head to compile. Train it first."
+
+    # 6xx: commands around a pipeline
+    B601 = "The pipeline '{model}' cannot be loaded: {error}"
+    B602 = "--render {style}: choose 'ent' (doc.ents) or 'span' (all heads' spans)."
+    B603 = "{path} cannot be read: {error}."
+    B604 = "--source {value}: expected NAME=FILE."
+    B605 = "No corpus of task '{task}' at {path}. Run the convert step first."
+    B606 = "'{model}' has no `gerbera_ner`, so there are no heads to measure."
+    B607 = "Name corpora: --source NAME=FILE.spacy, or --targets with --data."
