@@ -1,0 +1,225 @@
+"""The compiled form of a tagger: encoder and heads in one ONNX graph, without torch.
+
+A call of the graph reads one window of one document, so nothing is padded and a
+document's scores depend on nothing else in its batch: int8 activations take their
+scale from all that a call reads. Worker threads share one single-thread session.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import cast
+
+import numpy as np
+import onnxruntime
+import srsly
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from spacy.util import registry
+from thinc.api import Model
+from thinc.shims import Shim
+from tokenizers import Tokenizer
+
+from ..errors import BionerError, Errors
+from ..layers.heads import Scores
+from ..layers.windows import Window
+from ..task import get_task
+from .encoding import Encoded, encode, uncut
+
+MAX_THREADS = 8  # beyond, the Python side cannot keep them busy
+QUEUED = 16  # windows waiting for each thread
+
+
+@registry.architectures("spacy-bioner.OnnxTagger.v1")
+def build_onnx_tagger(
+    window: int = 256, overlap: int = 32, threads: int = 0
+) -> Model[list[Doc], Scores]:
+    """The model of a compiled `gerbera_ner`; `spacy bioner compile` fills it.
+
+    window, overlap (int): Length of a window and what neighbours share, in word
+        pieces, as the encoder was trained.
+    threads (int): How many windows are encoded at a time; 0: as many as there are
+        processors, at most 8.
+    RETURNS (Model): Documents to `{head: logits (tokens, tags)}`. A document has the
+        scores of the head its task names; without a task, of every head.
+    """
+    return Model(
+        "onnx_tagger",
+        partial(forward, window=window, overlap=overlap),
+        init=init,
+        attrs={"run": []},
+        shims=[OnnxGraph(threads)],
+    )
+
+
+def init(model: Model, X=None, Y=None) -> None:
+    raise BionerError(Errors.B501)
+
+
+def forward(
+    model: Model, docs: list[Doc], is_train: bool, *, window: int, overlap: int
+) -> tuple[Scores, Callable]:
+    if is_train:
+        raise BionerError(Errors.B501)
+    graph = cast(OnnxGraph, model.shims[0])
+    logits = graph.run(docs, window, overlap)
+    columns = graph.columns
+    everything = [head for head in columns if head in model.attrs["run"]]
+    scores = []
+    for doc, matrix in zip(docs, logits, strict=True):
+        task = get_task(doc)
+        route = everything if task is None else [task] * (task in columns)
+        scores.append({head: matrix[:, columns[head]] for head in route})
+    return cast(Scores, scores), _no_backprop
+
+
+def _no_backprop(dY: Scores) -> list[Doc]:
+    raise BionerError(Errors.B501)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What `compile` makes of a trained pipeline.
+
+    graph (bytes): ONNX: ids, shapes (both (pieces,)) and rows (tokens,) to logits
+        (tokens, tags of all heads).
+    tokenizer (str): The tokenizer's JSON.
+    heads (dict): The number of tags of each head, in the order of the columns.
+    first, last (int): The special tokens around a window.
+    word_shapes (bool): Whether the encoder reads word shapes.
+    """
+
+    graph: bytes = b""
+    tokenizer: str = ""
+    heads: dict[str, int] = field(default_factory=dict)
+    first: int = 0
+    last: int = 0
+    word_shapes: bool = True
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What lives in one process and is never saved."""
+
+    process: int
+    session: onnxruntime.InferenceSession
+    tokenizer: Tokenizer
+    threads: int
+    pool: ThreadPoolExecutor | None
+
+
+class OnnxGraph(Shim):
+    """A compiled graph that is saved by its bytes, and its session in this process.
+
+    The session is made at first use, and again in a forked or unpickled copy.
+    """
+
+    def __init__(self, threads: int = 0, compiled: Compiled | None = None) -> None:
+        super().__init__(None)
+        self.threads = threads
+        self.compiled = compiled or Compiled()
+        self._runtime: Runtime | None = None
+
+    @property
+    def columns(self) -> dict[str, slice]:
+        """The columns of each head in the graph's output."""
+        ends = np.cumsum([0, *self.compiled.heads.values()]).tolist()
+        places = zip(ends, ends[1:], strict=False)
+        return dict(zip(self.compiled.heads, (slice(*p) for p in places), strict=True))
+
+    def run(
+        self, docs: Iterable[Doc], window: int, overlap: int
+    ) -> list[NDArray[np.float32]]:
+        """Tag scores of each document.  # (tokens, tags of all heads)"""
+        runtime = self.runtime
+        width = sum(self.compiled.heads.values())
+        logits: list[NDArray[np.float32]] = []
+        queue: deque[Future] = deque()
+        for doc in docs:
+            pieces = encode(runtime.tokenizer, doc, window, overlap)
+            logits.append(np.zeros((len(doc), width), dtype="float32"))
+            for part in pieces.windows:
+                if not len(part.tokens):
+                    continue
+                score = partial(self._score, runtime, pieces, part, logits[-1])
+                if runtime.pool is None:
+                    score()
+                    continue
+                queue.append(runtime.pool.submit(score))
+                if len(queue) > QUEUED * runtime.threads:
+                    queue.popleft().result()
+        for future in queue:
+            future.result()
+        return logits
+
+    def _score(
+        self, runtime: Runtime, pieces: Encoded, part: Window, out: NDArray[np.float32]
+    ) -> None:
+        """Run one window and write the rows of its tokens."""
+        size = part.stop - part.start
+        ids, shapes = np.zeros((2, size + 2), dtype="int64")
+        ids[0], ids[-1] = self.compiled.first, self.compiled.last
+        ids[1:-1] = pieces.ids[part.start : part.stop]
+        if self.compiled.word_shapes:
+            shapes[1:-1] = pieces.shapes[part.start : part.stop]
+        inputs = {"ids": ids, "shapes": shapes, "rows": part.rows + 1}
+        out[part.tokens] = runtime.session.run(None, inputs)[0]
+
+    @property
+    def runtime(self) -> Runtime:
+        """The session of this process, made when there is none.
+
+        Raises BionerError if no graph was loaded.
+        """
+        runtime = self._runtime
+        if runtime is None or runtime.process != os.getpid():
+            if not self.compiled.graph:
+                raise BionerError(Errors.B502)
+            threads = self.threads or min(_processors(), MAX_THREADS)
+            runtime = self._runtime = Runtime(
+                process=os.getpid(),
+                session=make_session(self.compiled.graph),
+                tokenizer=uncut(Tokenizer.from_str(self.compiled.tokenizer)),
+                threads=threads,
+                pool=ThreadPoolExecutor(threads) if threads > 1 else None,
+            )
+        return runtime
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_runtime": None}
+
+    def to_bytes(self) -> bytes:
+        return srsly.msgpack_dumps(asdict(self.compiled))
+
+    def from_bytes(self, data: bytes) -> OnnxGraph:
+        self.compiled = Compiled(**srsly.msgpack_loads(data))
+        self._runtime = None
+        return self
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        """The session stays where it is: on the CPU."""
+
+    def finish_update(self, optimizer) -> None:
+        """Nothing is ever updated."""
+
+
+def make_session(graph: bytes) -> onnxruntime.InferenceSession:
+    """A session that computes in the calling thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # it remembers a plan for every length seen
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        graph, options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

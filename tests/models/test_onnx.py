@@ -1,0 +1,188 @@
+"""The compiled form: same scores as the trainable one, whatever the batch."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import spacy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Config
+
+from spacy_bioner.errors import BionerError
+from spacy_bioner.models.onnx import build_onnx_tagger
+from spacy_bioner.task import set_task
+from spacy_bioner.training.export import compile_pipeline
+
+TEXTS = [
+    "",
+    "x",
+    "Renal",
+    " \n\t ",
+    "Mutation of the BRCA1 gene in patients with renal cancer (n = 12).",
+    "😀 of 👩‍👩‍👧 α-tocopherol, naïve; 中文 acid",
+    "G" * 600,
+    "IL-2 and [SEP] the acid.  " * 40,
+    "   cancer   ",
+]
+BATCH = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def scores_of(nlp, docs: list[Doc]) -> list[dict]:
+    return nlp.get_pipe("ner").predict(docs)
+
+
+def assert_same(ours: list[dict], theirs: list[dict], tolerance: float = 0.0) -> None:
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.keys() == b.keys()
+        for head in a:
+            assert a[head].shape == b[head].shape
+            np.testing.assert_allclose(a[head], b[head], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("task", [None, "mixed", "everyday", "unheard-of"])
+def test_fp32_scores_are_those_of_torch(tiny_trained, task):
+    compiled = compile_pipeline(tiny_trained, "none")
+    docs = [tiny_trained.make_doc(text) for text in TEXTS]
+    for doc in docs:
+        set_task(doc, task)
+    by_torch = scores_of(tiny_trained, tiny_trained.get_pipe("transformer").pipe(docs))
+    for by_head in by_torch:
+        by_head.pop("everyday", None)  # general heads are not compiled
+    assert_same(scores_of(compiled, docs), by_torch, 1e-4)
+
+
+def test_int8_scores_are_close(tiny_trained, tiny_compiled):
+    docs = [tiny_trained.make_doc(text) for text in TEXTS]
+    exact = scores_of(tiny_trained, tiny_trained.get_pipe("transformer").pipe(docs))
+    close = scores_of(tiny_compiled, docs)
+    ours = np.concatenate([by_head["mixed"] for by_head in close])
+    theirs = np.concatenate([by_head["mixed"] for by_head in exact])
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99
+
+
+def test_every_token_has_a_score_of_every_head(tiny_compiled):
+    docs = [tiny_compiled.make_doc(text) for text in TEXTS]
+    for doc, by_head in zip(docs, scores_of(tiny_compiled, docs), strict=True):
+        shapes = {head: scores.shape for head, scores in by_head.items()}
+        assert shapes == {"diseases": (len(doc), 3), "mixed": (len(doc), 5)}
+        assert all(scores.any(axis=1).all() for scores in by_head.values())
+
+
+@BATCH
+@given(st.lists(st.sampled_from(TEXTS) | st.text(max_size=80), max_size=12))
+def test_a_document_scores_the_same_in_any_batch(tiny_compiled, texts):
+    docs = [tiny_compiled.make_doc(text) for text in texts]
+    alone = [scores_of(tiny_compiled, [doc])[0] for doc in docs]
+    assert_same(scores_of(tiny_compiled, docs), alone)
+    assert_same(scores_of(tiny_compiled, docs[::-1]), alone[::-1])
+
+
+def test_threads_change_nothing(tiny_compiled, tmp_path):
+    tiny_compiled.to_disk(tmp_path)
+    docs = [tiny_compiled.make_doc(text) for text in TEXTS * 5]
+    for threads in (1, 3):
+        config = {"components.ner.model.threads": threads}
+        other = spacy.load(tmp_path, config=config)
+        assert_same(scores_of(other, docs), scores_of(tiny_compiled, docs))
+        assert other.get_pipe("ner").model.shims[0].runtime.threads == threads
+
+
+def test_round_trips_are_exact(tiny_compiled, tmp_path):
+    docs = [tiny_compiled.make_doc(text) for text in TEXTS]
+    expected = scores_of(tiny_compiled, docs)
+    tiny_compiled.to_disk(tmp_path)
+    copies = [
+        spacy.load(tmp_path),
+        pickle.loads(pickle.dumps(tiny_compiled)),
+        spacy.blank("en").from_config(tiny_compiled.config).from_bytes(
+            tiny_compiled.to_bytes()
+        ),
+    ]  # fmt: skip
+    for copy in copies:
+        assert_same(scores_of(copy, docs), expected)
+        assert [e.label_ for e in copy(TEXTS[4]).ents] == [
+            e.label_ for e in tiny_compiled(TEXTS[4]).ents
+        ]
+    component = pickle.loads(pickle.dumps(tiny_compiled.get_pipe("ner").model))
+    assert component.predict(docs)[4].keys() == {"diseases", "mixed"}
+
+
+def test_added_to_another_pipeline_it_follows_its_tokens(tiny_compiled):
+    other = spacy.blank("en")
+    other.add_pipe("ner", source=tiny_compiled)
+    doc = other(TEXTS[7])
+    assert len(doc) != len(tiny_compiled(TEXTS[7]))
+    assert doc.spans["gerbera"]
+
+
+def test_source_is_kept_but_for_encoder_and_training(tiny_trained, tiny_compiled):
+    assert tiny_compiled.pipe_names == ["sentencizer", "ner"]
+    assert tiny_compiled.meta["performance"] == {"heads_f": 0.5}
+    assert tiny_compiled.get_pipe("ner").labels == ("CHEMICAL", "DISEASE")
+    assert "transformer" not in Config(tiny_compiled.config).to_str().lower()
+    assert tiny_trained.pipe_names == ["sentencizer", "transformer", "ner"]
+    expected = [token.text for token in tiny_trained.make_doc(TEXTS[7])]
+    assert [token.text for token in tiny_compiled.make_doc(TEXTS[7])] == expected
+
+
+def test_training_is_refused(tiny_compiled):
+    ner = tiny_compiled.get_pipe("ner")
+    doc = tiny_compiled.make_doc("renal cancer")
+    example = Example(doc, doc.copy())
+    for train in (
+        lambda: ner.update([example]),
+        lambda: ner.initialize(lambda: [example]),
+        lambda: ner.add_label("NEW", "mixed"),
+        lambda: ner.model.initialize(),
+    ):
+        with pytest.raises(BionerError, match="B501"):
+            train()
+
+
+def test_a_model_without_a_graph_says_so():
+    with pytest.raises(BionerError, match="B502"):
+        build_onnx_tagger().predict([spacy.blank("en")("x")])
+
+
+WITHOUT_TORCH = """
+import sys
+import catalogue
+blocked = ("torch", "transformers", "spacy_transformers", "scispacy", "onnx")
+sys.modules.update(dict.fromkeys(blocked))
+installed = catalogue.Registry._get_entry_points
+catalogue.Registry._get_entry_points = lambda registry: [
+    point for point in installed(registry) if not point.value.startswith(blocked)
+]
+import spacy
+nlp = spacy.load(sys.argv[1])
+texts = ["Renal cancer of the gene (n = 12).", "", "acid " * 99] * 20
+def found(docs):
+    return [[(s.start, s.end, s.label_) for s in doc.spans["gerbera"]] for doc in docs]
+expected = found(map(nlp, texts))
+assert any(expected)
+assert found(nlp.pipe(texts, n_process=2, batch_size=8)) == expected
+print("fine")
+"""
+
+
+def test_runs_without_torch_and_in_several_processes(tiny_compiled, tmp_path):
+    tiny_compiled.to_disk(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "fine", done.stderr
