@@ -45,3 +45,8 @@ def parse_pairs(values: list[str]) -> dict[str, Path]:
             raise BionerError(Errors.B604.format(value=value))
         pairs[name] = Path(path)
     return pairs
+
+
+def parse_names(value: str) -> list[str]:
+    """`"a, b"` -> ["a", "b"]."""
+    return [name.strip() for name in value.split(",") if name.strip()]

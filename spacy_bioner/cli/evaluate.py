@@ -15,7 +15,12 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Doc, DocBin
 from wasabi import msg
 
-from spacy_bioner.cli._util import friendly_errors, load_pipeline, parse_pairs
+from spacy_bioner.cli._util import (
+    friendly_errors,
+    load_pipeline,
+    parse_names,
+    parse_pairs,
+)
 from spacy_bioner.corpora.convert import GOLD_KEY
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
@@ -84,7 +89,7 @@ def find_sources(
     files = parse_pairs(named)
     if data is not None:
         own = (head for head in tagger.heads if head not in tagger.cfg["general"])
-        for task in [t for t in targets.split(",") if t] or own:
+        for task in parse_names(targets) or own:
             files[task] = data / task / f"{split}.spacy"
     if not files:
         raise BionerError(Errors.B607)

@@ -8,7 +8,7 @@ import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
 from spacy.util import load_config
 
-from spacy_bioner.cli._util import friendly_errors
+from spacy_bioner.cli._util import friendly_errors, parse_names
 
 
 @friendly_errors
@@ -17,13 +17,25 @@ def train_cli(
     config_path: Path = typer.Argument(..., help="The training config.", exists=True),
     output: Path = typer.Argument(..., help="Folder for pipelines and checkpoint."),
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for CPU."),
+    targets: str = typer.Option("", help="Other corpora than the config's: a,b."),
+    general: str = typer.Option("", help="With --targets: general corpora: c,d."),
+    steps: int = typer.Option(0, help="Fit the schedule to so many; 0: as it is."),
     restart: bool = typer.Option(False, "--restart", help="Ignore a checkpoint."),
 ) -> None:
-    """Train a pipeline; overrides such as --training.max_steps 100 as in spacy train."""
+    """Train a pipeline; go on where an earlier run stopped.
+
+    Overrides such as --training.max_steps 100 as in `spacy train`. The corpora of
+    --targets and --general are at PATHS.DATA/NAME/train.spacy and dev.spacy.
+    """
     from spacy_bioner.training.loop import train
+    from spacy_bioner.training.tasks import choose_tasks, fit_schedule
 
     setup_gpu(gpu_id)
     overrides = parse_config_overrides(ctx.args)
     config = load_config(config_path, overrides=overrides, interpolate=False)
+    if targets:
+        config = choose_tasks(config, parse_names(targets), parse_names(general))
+    if steps:
+        config = fit_schedule(config, steps)
     output.mkdir(parents=True, exist_ok=True)
     train(config, output, use_gpu=gpu_id, resume=not restart)
