@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
+from thinc.api import fix_random_seed
 from toy import transformer_pipeline
 
 from spacy_bioner.tokenizer import make_tokenizer
@@ -18,6 +20,20 @@ HEADS = {
     "mixed": ["CHEMICAL", "DISEASE"],
     "everyday": ["THING"],
 }
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+try:
+    import torch
+except ImportError:  # the compiled form's tests need none
+    pass
+else:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same random numbers for every test, whichever run before it."""
+    fix_random_seed(0)
 
 
 def make_encoder(folder: Path) -> None:

@@ -66,8 +66,11 @@ def forward(model: Model, inputs, is_train: bool) -> tuple[Scores, Callable]:
     def backprop(dY: Scores) -> list[Floats2d]:
         dX = [model.ops.alloc2f(*x.shape) for x in X]  # zero where no head looked
         for name, rows, backprop_head in backprops:
-            if all(name in dY[i] for i in rows):
-                parts = backprop_head([dY[i][name] for i in rows])
+            if any(name in dY[i] for i in rows):  # else nothing to learn here
+                zero = (outputs[i][name] * 0 for i in rows)
+                parts = backprop_head(
+                    [dY[i].get(name, z) for i, z in zip(rows, zero, strict=True)]
+                )
                 for i, part in zip(rows, parts, strict=True):
                     dX[i] += part
         return dX

@@ -23,7 +23,8 @@ def build_multi_head_tagger(
     tok2vec (Model): Documents to token vectors: a listener to a shared transformer,
         or any spaCy `tok2vec`.
     hidden (int): Width of each head's hidden layer.
-    dropout (float): On the heads' input and hidden layer, in training.
+    dropout (float): On the heads' input and hidden layer, in training; replaced by
+        `training.dropout` there, as everywhere in spaCy.
     RETURNS (Model): Documents to `{head: logits (tokens, tags)}`. A document goes to
         the head its task names; without a task, to every head of
         `model.attrs["run"]`.
@@ -53,7 +54,8 @@ def init(model: Model, X=None, Y=None) -> None:
     tok2vec, heads = model.get_ref("tok2vec"), model.get_ref("heads")
     tok2vec.initialize(X=X)
     if heads.has_dim("nI") is None:
-        width = tok2vec.maybe_get_dim("nO") or tok2vec.predict(X[:1])[0].shape[1]
+        full = [doc for doc in X or () if len(doc)][:1]  # an empty one has no width
+        width = tok2vec.maybe_get_dim("nO") or tok2vec.predict(full)[0].shape[1]
         heads.set_dim("nI", width)
 
 

@@ -26,7 +26,7 @@ from ..layers.decoding import average_label, decode_spans, log_softmax
 from ..layers.heads import Scores, head_params
 from ..models.tagger import set_heads
 from ..spans import POLICIES, best_first, set_entities
-from ..task import get_task
+from ..task import get_task, set_task
 
 DEFAULT_KEY = "gerbera"
 
@@ -178,10 +178,16 @@ class GerberaNER(TrainablePipe):
         labels = self.heads.setdefault(head, [])
         if label in labels:
             return 0
-        if head in self.model.get_ref("heads").attrs["heads"]:
+        if head in self._trainable_heads().attrs["heads"]:
             raise BionerError(Errors.B305.format(name=self.name, label=label))
         labels.append(label)
         return 1
+
+    def _trainable_heads(self) -> Model:
+        """Raises BionerError in a compiled pipeline."""
+        if not self.model.has_ref("heads"):
+            raise BionerError(Errors.B501)
+        return self.model.get_ref("heads")
 
     def _task_of(self, example: Example) -> str:
         """Predicted first: that is where readers and users route a document."""
@@ -291,7 +297,8 @@ class GerberaNER(TrainablePipe):
         """One step; each example reaches the head of its own task only.
 
         Never returns before the call backward: under a shared transformer that
-        call carries the gradient of the whole batch.
+        call carries the gradient of the whole batch. A predicted document without
+        a task is marked with the one that it counts for.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
@@ -300,6 +307,8 @@ class GerberaNER(TrainablePipe):
         if not any(len(example.predicted) for example in examples):
             return losses
         set_dropout_rate(self.model, drop)
+        for example in examples:  # or it would run through every head, for nothing
+            set_task(example.predicted, self._task_of(example))
         docs = [example.predicted for example in examples]
         scores, backprop = self.model.begin_update(docs)
         loss, d_scores = self.get_loss(examples, scores)
@@ -314,7 +323,8 @@ class GerberaNER(TrainablePipe):
         """Mean cross-entropy over the tokens whose tag is known.
 
         RETURNS (tuple): The loss, and its gradient by head for each document. What
-            is not annotated has no gradient; a foreign document has no entry.
+            is not annotated has no gradient; a foreign document, or one without
+            any annotation, has no entry.
         """
         loss, supervised, gradients = 0.0, 0, []
         ops = self.model.ops
@@ -325,6 +335,9 @@ class GerberaNER(TrainablePipe):
                 continue
             gold = self._gold_tags(example, self.heads[task])
             known = np.nonzero(gold != tags.UNKNOWN)[0]
+            if not len(known):
+                gradients.append({})
+                continue
             log_probs = log_softmax(ops.to_numpy(by_head[task]))  # (tokens, tags)
             d = np.zeros_like(log_probs)
             d[known] = np.exp(log_probs[known])
@@ -343,7 +356,8 @@ class GerberaNER(TrainablePipe):
         touches unknown, as do tokens without annotation.
         """
         predicted, reference = example.predicted, example.reference
-        if not reference.has_annotation("ENT_IOB"):
+        missing = reference.to_array("ENT_IOB") == 0
+        if missing.all():
             return np.full(len(predicted), tags.UNKNOWN)
         spans, unclear = [], []
         to_predicted, to_reference = example.alignment.y2x, example.alignment.x2y
@@ -359,12 +373,14 @@ class GerberaNER(TrainablePipe):
         for start, end, label in unclear:
             if label in labels:
                 gold[start:end] = tags.UNKNOWN
+        for i in np.nonzero(missing)[0]:
+            gold[to_predicted[int(i)]] = tags.UNKNOWN
         return gold
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Step the encoder, and only the heads that saw an example: Adam would go on
         moving an absent head by its momentum."""
-        heads = self.model.get_ref("heads")
+        heads = self._trainable_heads()
         for head in sorted(self._touched):
             for param in head_params(head):
                 value, gradient = sgd(
@@ -390,6 +406,7 @@ class GerberaNER(TrainablePipe):
         warm_start (str): A trained pipeline whose heads, where task and labels are
             the same, are the starting point.
         """
+        self._trainable_heads()
         validate_get_examples(get_examples, "GerberaNER.initialize")
         for head, names in (labels or self._find_labels(get_examples)).items():
             for label in names:
@@ -414,12 +431,13 @@ class GerberaNER(TrainablePipe):
         return {head: sorted(found[head]) for head in sorted(found)}
 
     def _check_owners(self) -> None:
+        known = {k: v for k, v in self.heads.items() if k not in self.cfg["general"]}
         for label, owner in self.cfg["owners"].items():
             for head in owner.split("+"):
-                if label not in self.heads.get(head, ()):
+                if label not in known.get(head, ()):
                     raise BionerError(
                         Errors.B302.format(
-                            owner=owner, label=label, name=self.name, heads=self.heads
+                            owner=owner, label=label, name=self.name, heads=known
                         )
                     )
 
@@ -430,13 +448,13 @@ class GerberaNER(TrainablePipe):
 
     def _warm_start(self, path: Path) -> None:
         others = [pipe for _, pipe in util.load_model(path).components]
-        heads, shared = self.model.get_ref("heads"), []
+        heads, shared = self._trainable_heads(), []
         for other in (pipe for pipe in others if isinstance(pipe, GerberaNER)):
             for head, labels in other.heads.items():
                 if self.heads.get(head) == labels:
                     shared.append(head)
                     for param in head_params(head):
-                        value = other.model.get_ref("heads").get_param(param)
+                        value = other._trainable_heads().get_param(param)
                         heads.set_param(param, heads.ops.asarray(value).copy())
         if not shared:
             found = [p.heads for p in others if isinstance(p, GerberaNER)]

@@ -3,7 +3,7 @@
 The steps are spaCy's own (`train_while_improving`); what is added is a checkpoint at
 the end of each epoch that holds everything the next epoch depends on: weights,
 optimizer moments, place in the schedules, random state. A run that was interrupted
-ends with the weights of one that was not.
+ends with the weights of one that was not (but `patience` counts anew).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from spacy.training.loop import (
 from spacy.util import registry, resolve_dot_names
 from thinc.api import Config, Optimizer, fix_random_seed
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, PREVIOUS = "checkpoint", "checkpoint.old"
 
 
 @dataclass
@@ -50,17 +50,21 @@ def train(
     """Train a pipeline as `spacy train` does, writing `model-best`, `model-last` and
     a checkpoint under `output`; go on from the checkpoint if there is one.
 
+    The settings are those of `config`, also when it goes on.
+
     RETURNS (Language): The pipeline after the last step.
     """
-    checkpoint = output / CHECKPOINT
-    if not resume and checkpoint.exists():
-        shutil.rmtree(checkpoint)
+    saved = [output / CHECKPOINT, output / PREVIOUS]
+    if not resume:
+        for checkpoint in saved:
+            shutil.rmtree(checkpoint, ignore_errors=True)
     nlp = init_nlp(config, use_gpu=use_gpu)
-    progress = Progress()
-    if (checkpoint / "progress.pkl").exists():
+    progress, config = Progress(), nlp.config
+    for checkpoint in [path for path in saved if path.exists()][:1]:
         nlp.from_disk(checkpoint / "pipeline")
+        nlp.config = config  # the checkpoint's own may be older
         progress = pickle.loads((checkpoint / "progress.pkl").read_bytes())
-    config = nlp.config.interpolate()
+    config = config.interpolate()
     settings = registry.resolve(config["training"], schema=ConfigSchemaTraining)
     _Run(nlp, config, settings, progress, output).go()
     return nlp
@@ -93,7 +97,7 @@ class _Run:
             dropout=T["dropout"],
             accumulate_gradient=T["accumulate_gradient"],
             patience=T["patience"],
-            max_steps=max(T["max_steps"] - first, 0),
+            max_steps=0,  # seen to below: this loop counts from the resumption
             eval_frequency=T["eval_frequency"],
             exclude=T["frozen_components"],
             annotating_components=T["annotating_components"],
@@ -105,6 +109,8 @@ class _Run:
             if is_best is not None:
                 self.keep(info)
             log(info if is_best is not None else None)
+            if T["max_steps"] and self.step >= T["max_steps"]:
+                break
         finish()
         self.prepare(self.nlp).to_disk(self.output / "model-last")
 
@@ -119,19 +125,25 @@ class _Run:
             shutil.copytree(last, best)
 
     def batches(self) -> Iterator[tuple[int, list]]:
-        """The batches of every epoch; a checkpoint between epochs."""
+        """The batches of every epoch; a checkpoint between epochs.
+
+        A `max_epochs` of 0 or -1 sets no end; -1 streams, as in spaCy.
+        """
         T, epoch = self.T, self.progress.epoch
-        while not T["max_epochs"] or epoch < T["max_epochs"]:
+        while T["max_epochs"] < 1 or epoch < T["max_epochs"]:
             if epoch > self.progress.epoch:
                 self.save(epoch)
-            examples = list(self.corpus(self.nlp))
-            random.shuffle(examples)
+            examples = self.corpus(self.nlp)
+            if T["max_epochs"] >= 0:
+                examples = list(examples)
+                random.shuffle(examples)
             for batch in T["batcher"](examples):
                 yield epoch, batch
             epoch += 1
 
     def save(self, epoch: int) -> None:
-        """Write a checkpoint beside the old one, then swap: a crash spoils neither."""
+        """Write a checkpoint beside the old one, then swap: whenever the run stops,
+        a whole one is there."""
         state = Progress(
             epoch,
             self.step + 1,
@@ -139,13 +151,18 @@ class _Run:
             optimizer_state(self.optimizer, self.nlp),
             randomness(),
         )
-        new, old = self.output / "checkpoint.new", self.output / CHECKPOINT
+        new, current, old = (
+            self.output / name for name in ("checkpoint.new", CHECKPOINT, PREVIOUS)
+        )
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
         self.nlp.to_disk(new / "pipeline")
         (new / "progress.pkl").write_bytes(pickle.dumps(state))
+        if current.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            current.rename(old)
+        new.rename(current)
         shutil.rmtree(old, ignore_errors=True)
-        new.rename(old)
 
 
 def _nodes(nlp: Language) -> list[Any]:

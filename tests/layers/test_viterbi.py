@@ -1,0 +1,65 @@
+"""Exact best paths, against trying every path."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_bioner.layers.viterbi import best_paths, forbidden, is_valid
+from spacy_bioner.tags import tag_names
+
+
+def follows_bio(names: list[str]) -> bool:
+    """What BIO is, in words rather than in tag numbers."""
+    return all(
+        not name.startswith("I-") or previous in ("B-" + name[2:], name)
+        for previous, name in zip(["O", *names], names, strict=False)
+    )
+
+
+def by_brute_force(scores: np.ndarray, names: list[str]) -> float:
+    paths = product(range(len(names)), repeat=len(scores))
+    return max(
+        sum(scores[i, tag] for i, tag in enumerate(path))
+        for path in paths
+        if follows_bio([names[tag] for tag in path])
+    )
+
+
+@pytest.mark.parametrize("labels", [[], ["A"], ["A", "B"], ["A", "B", "C"]])
+def test_forbidden_is_bio(labels):
+    names = tag_names(labels)
+    for (i, one), (j, two) in product(enumerate(names), repeat=2):
+        allowed = follows_bio([one.replace("I-", "B-"), two])
+        assert forbidden(len(names))[i, j] != allowed
+
+
+@given(st.integers(0, 2), st.lists(st.integers(0, 3), min_size=1, max_size=4), st.data())
+def test_best_paths_are_the_best_valid_ones(n_labels, lengths, data):
+    names = tag_names(["A", "B"][:n_labels])
+    score = st.integers(-4, 4)
+    batch = [
+        np.array(
+            data.draw(st.lists(score, min_size=n * len(names), max_size=n * len(names))),
+            dtype="float32",
+        ).reshape(n, len(names))
+        for n in lengths
+    ]
+    for scores, path in zip(batch, best_paths(batch), strict=True):
+        assert path.shape == (len(scores),)
+        assert is_valid(path) and follows_bio([names[tag] for tag in path])
+        assert scores[np.arange(len(path)), path].sum() == by_brute_force(scores, names)
+
+
+def test_two_tokens_are_searched_to_the_end():
+    """A decoder elsewhere skipped the way back here and answered [0, x]."""
+    scores = np.array([[0, 3, 0], [0, 0, 3]], dtype="float32")
+    assert best_paths([scores])[0].tolist() == [1, 2]
+    scores = np.array([[2, 1, 0], [0, 0, 9]], dtype="float32")
+    assert best_paths([scores])[0].tolist() == [1, 2]
+
+
+def test_no_sequences():
+    assert best_paths([]) == []

@@ -1,0 +1,654 @@
+"""The component: who learns from what, what is written, and that it comes back."""
+
+import pickle
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import spacy
+from spacy import displacy
+from spacy.tokens import Doc, DocBin, Span
+from spacy.training import Corpus, Example
+from thinc.api import Adam
+from toy import (
+    LABELS,
+    SENTENCES,
+    annotate,
+    cnn_pipeline,
+    entities,
+    example,
+    step,
+    toy_examples,
+    train,
+    transformer_pipeline,
+)
+
+from spacy_bioner.errors import BionerError
+from spacy_bioner.layers.heads import head_params
+from spacy_bioner.tags import UNKNOWN
+from spacy_bioner.task import get_task, set_task
+
+TEXTS = [
+    "Patients with severe asthma lack IL2 .",
+    "",
+    "p53",
+    " \n\t ",
+    "β-Thalassämie 👩‍🔬 ①②③ naïve 中文 \u2028 x",
+    "x" * 600,
+    "Asthma and IL2 . " * 60,
+]
+
+
+def gradients(nlp) -> dict[str, np.ndarray]:
+    """The heads' gradients, zero where there is none, by parameter."""
+    heads = nlp.get_pipe("ner").model.get_ref("heads")
+    params = [p for head in heads.attrs["heads"] for p in head_params(head)]
+    found = {}
+    for param in params:
+        grad = heads.get_grad(param) if heads.has_grad(param) else None
+        zero = np.zeros_like(heads.get_param(param))
+        found[param] = zero if grad is None else grad.copy()
+        if grad is not None:
+            heads.set_grad(param, zero)
+    return found
+
+
+def weights(nlp) -> dict[str, np.ndarray]:
+    heads = nlp.get_pipe("ner").model.get_ref("heads")
+    params = [p for head in heads.attrs["heads"] for p in head_params(head)]
+    return {param: heads.get_param(param).copy() for param in params}
+
+
+def changed(before, after) -> set[str]:
+    """The heads whose weights differ."""
+    return {k.split(":")[0] for k in before if not np.array_equal(before[k], after[k])}
+
+
+def outputs(nlp, texts=TEXTS) -> list:
+    """Everything that the component writes, in comparable form."""
+    found = []
+    for doc in nlp.pipe(texts):
+        group = doc.spans["gerbera"]
+        spans = [(s.start, s.end, s.label_) for s in group]
+        scores = group.attrs["scores"].tolist()
+        found.append((entities(doc), spans, scores, list(group.attrs["heads"])))
+    return found
+
+
+@pytest.fixture
+def untrained():
+    nlp = cnn_pipeline()
+    examples = toy_examples(nlp)
+    nlp.initialize(lambda: examples)
+    return nlp
+
+
+@pytest.fixture(scope="module")
+def trained():
+    nlp = cnn_pipeline()
+    train(nlp, toy_examples(nlp), 40)
+    return nlp
+
+
+# Training
+
+
+@pytest.mark.parametrize("backbone", ["cnn", "transformer"])
+def test_two_tasks_are_learnt_from_the_same_sentences(backbone, tiny_encoder):
+    nlp = cnn_pipeline() if backbone == "cnn" else transformer_pipeline(tiny_encoder)
+    examples = toy_examples(nlp)
+    losses = train(nlp, examples, 50, 0.01 if backbone == "cnn" else 0.003)
+    assert losses[-1] < 0.1 * losses[0]
+    scores = nlp.evaluate(examples)
+    assert scores["ents_f"] == scores["heads_f"] == 1.0
+    assert {k: v["f"] for k, v in scores["heads_per_task"].items()} == {
+        "diseases": 1.0,
+        "genes": 1.0,
+    }
+    doc = nlp(examples[0].text)  # no task: both heads
+    assert entities(doc) == [("severe asthma", "DISEASE"), ("IL2", "GENE")]
+    assert [s.label_ for s in doc.spans["gerbera"]] == ["DISEASE", "GENE"]
+    assert doc.spans["gerbera"].attrs["heads"] == ["diseases", "genes"]
+
+
+def test_gradient_of_a_mixed_batch_is_that_of_its_examples_alone(untrained):
+    nlp = untrained
+    examples = toy_examples(nlp)[:2]  # one of each task
+    nlp.update(examples, sgd=False)
+    mixed = gradients(nlp)
+    share = {e.predicted._.bioner_task: 0.5 for e in examples}
+    for one in examples:
+        nlp.update([one], sgd=False)
+        task = get_task(one.predicted)
+        for param, alone in gradients(nlp).items():
+            if param.startswith(task):
+                assert alone.any()
+                assert np.allclose(mixed[param], share[task] * alone, atol=1e-6)
+            else:
+                assert not alone.any()
+
+
+def test_foreign_and_unannotated_documents_give_exactly_no_gradient(untrained):
+    nlp = untrained
+    foreign = example(nlp, annotate(nlp, SENTENCES[0]), "stranger")
+    bare = Example(nlp.make_doc("IL2 and asthma"), nlp.make_doc("IL2 and asthma"))
+    set_task(bare.predicted, "genes")
+    losses = nlp.update([foreign, bare], sgd=False)
+    assert losses["ner"] == 0.0
+    assert not any(grad.any() for grad in gradients(nlp).values())
+    known = toy_examples(nlp)[0]
+    nlp.update([known], sgd=False)
+    alone = gradients(nlp)
+    nlp.update([foreign, known, bare], sgd=False)
+    for param, grad in gradients(nlp).items():
+        assert np.allclose(grad, alone[param], atol=1e-7)
+
+
+def test_encoder_gradient_ignores_foreign_documents(untrained):
+    """Batch-mates without supervision change nothing in the encoder either."""
+    nlp = untrained
+    known = toy_examples(nlp)[0]
+    foreign = example(nlp, annotate(nlp, SENTENCES[1]), "stranger")
+    ner = nlp.get_pipe("ner")
+    found = []
+    for batch in ([known], [known, foreign]):
+        nlp.update(batch, sgd=False)
+        gradients(nlp)
+        grads = {}
+        for i, node in enumerate(ner.model.get_ref("tok2vec").walk()):
+            for param in node.param_names:
+                if node.has_grad(param):
+                    grads[i, param] = node.get_grad(param).copy()
+                    node.set_grad(param, node.get_grad(param) * 0)
+        found.append(grads)
+    assert found[0] and found[0].keys() == found[1].keys()
+    for key, grad in found[0].items():
+        assert np.allclose(grad, found[1][key], atol=1e-6)
+
+
+def test_only_heads_that_saw_an_example_are_stepped(untrained):
+    nlp, optimizer = untrained, Adam(0.01)
+    diseases, genes = toy_examples(nlp)[:2]
+    step(nlp, [diseases, genes], optimizer)  # both have momentum now
+    bare = Example(nlp.make_doc("IL2"), nlp.make_doc("IL2"))
+    empty = Example(nlp.make_doc(""), nlp.make_doc(""))
+    set_task(bare.predicted, "genes")
+    set_task(empty.predicted, "genes")
+    before = weights(nlp)
+    step(nlp, [diseases, bare, empty], optimizer)
+    assert changed(before, weights(nlp)) == {"diseases"}
+    before = weights(nlp)
+    step(nlp, [bare, empty], optimizer)
+    assert changed(before, weights(nlp)) == set()
+    step(nlp, [genes], optimizer)
+    assert changed(before, weights(nlp)) == {"genes"}
+
+
+def test_an_empty_document_can_be_the_first_of_its_task(untrained):
+    empty = example(untrained, annotate(untrained, ""), "genes")
+    other = toy_examples(untrained)[0]
+    before = weights(untrained)
+    step(untrained, [other, empty], Adam(0.01))
+    assert changed(before, weights(untrained)) == {"diseases"}
+    assert step(untrained, [empty], Adam(0.01)) == {"ner": 0.0}
+
+
+def test_unmarked_documents_count_for_the_default_head():
+    nlp = cnn_pipeline(default_head="genes")
+    examples = toy_examples(nlp)
+    nlp.initialize(lambda: examples)
+    plain = example(nlp, annotate(nlp, SENTENCES[0], ["GENE"]))
+    before = weights(nlp)
+    step(nlp, [plain, examples[0]], Adam(0.01))  # beside a marked one
+    assert changed(before, weights(nlp)) == {"genes", "diseases"}
+
+
+def test_reference_routes_where_predicted_does_not_say_even_to_a_general_head():
+    """spaCy's own reader marks nothing; the corpus file may."""
+    nlp = cnn_pipeline(general=["genes"])
+    examples = toy_examples(nlp)
+    nlp.initialize(lambda: examples)
+    plain = example(nlp, annotate(nlp, SENTENCES[0], ["GENE"], "genes"))
+    before = weights(nlp)
+    step(nlp, [plain], Adam(0.01))
+    assert changed(before, weights(nlp)) == {"genes"}
+
+
+def test_predicted_decides_where_both_say(untrained):
+    both = example(untrained, annotate(untrained, SENTENCES[0], None, "genes"))
+    set_task(both.predicted, "diseases")
+    before = weights(untrained)
+    step(untrained, [both], Adam(0.01))
+    assert changed(before, weights(untrained)) == {"diseases"}
+
+
+# A shared transformer
+
+
+def with_second_listener(encoder):
+    """A spaCy tagger that listens to the same transformer, before our component."""
+    nlp = transformer_pipeline(encoder)
+    tok2vec = {"@architectures": "spacy-transformers.TransformerListener.v1"}
+    tok2vec |= {"grad_factor": 1.0, "pooling": {"@layers": "reduce_mean.v1"}}
+    model = {"@architectures": "spacy.Tagger.v2", "tok2vec": tok2vec}
+    nlp.add_pipe("tagger", config={"model": model}, after="transformer")
+    examples = toy_examples(nlp)
+    for eg in examples:
+        for i, token in enumerate(eg.reference):
+            token.tag_ = "AB"[i % 2]
+    optimizer = nlp.initialize(lambda: examples)
+    step(nlp, examples, optimizer)  # a tagger that is all zeros asks for nothing
+    return nlp, examples
+
+
+def encoder_gradient(nlp, batch, exclude=()) -> np.ndarray:
+    """The whole gradient of the shared transformer after one update, then cleared."""
+    hf = nlp.get_pipe("transformer").model.transformer
+    nlp.update(batch, sgd=False, exclude=exclude)
+    grads = [p.grad.numpy().copy().ravel() for p in hf.parameters() if p.grad is not None]
+    hf.zero_grad()
+    return np.concatenate(grads)
+
+
+def test_other_listeners_learn_from_a_batch_without_any_of_our_documents(tiny_encoder):
+    """The last listener carries everybody's gradient: it may never stay silent."""
+    nlp, examples = with_second_listener(tiny_encoder)
+    assert nlp.get_pipe("transformer").listening_components == ["tagger", "ner"]
+    for eg in examples:
+        set_task(eg.predicted, "stranger")
+    both = encoder_gradient(nlp, examples)
+    assert np.abs(both).sum() > 0
+    alone = spacy.util.load_model_from_config(nlp.config).from_bytes(nlp.to_bytes())
+    alone.remove_pipe("ner")
+    expected = encoder_gradient(alone, examples)
+    assert np.allclose(both, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_gradients_of_two_listeners_add_up_beside_an_empty_document(tiny_encoder):
+    nlp, examples = with_second_listener(tiny_encoder)
+    empty = example(nlp, annotate(nlp, ""), "genes")
+    full = encoder_gradient(nlp, examples)
+    beside = encoder_gradient(nlp, [empty, *examples])
+    assert np.abs(full).sum() > 0
+    assert np.allclose(full, beside, atol=1e-5 * np.abs(full).max())
+
+
+# Gold tags
+
+
+def gold(nlp, predicted_words, reference_words, ents, missing=()):
+    spaces = [False] * len(predicted_words)
+    predicted = Doc(nlp.vocab, words=predicted_words, spaces=spaces)
+    reference = Doc(nlp.vocab, words=reference_words, spaces=[False] * len(reference_words))
+    reference.set_ents(
+        [Span(reference, *ent, label="GENE") for ent in ents],
+        missing=[reference[i : i + 1] for i in missing],
+    )
+    return nlp.get_pipe("ner")._gold_tags(Example(predicted, reference), ["GENE"]).tolist()
+
+
+def test_gold_border_inside_a_predicted_token_is_unknown(untrained):
+    words = ["anti", "TNF", "acts"]
+    assert gold(untrained, ["antiTNF", "acts"], words, [(1, 2)]) == [UNKNOWN, 0]
+    assert gold(untrained, words, words, [(1, 2)]) == [0, 1, 0]
+    assert gold(untrained, ["anti", "T", "NF", "acts"], words, [(1, 2)]) == [0, 1, 2, 0]
+    assert gold(untrained, ["antiTNF", "acts"], words, [(0, 2)]) == [1, 0]
+    shifted = ["an", "tiT", "NF", "acts"]
+    assert gold(untrained, shifted, words, [(1, 2)]) == [0, UNKNOWN, UNKNOWN, 0]
+
+
+def test_gold_tokens_without_annotation_are_unknown(untrained):
+    words = ["p53", "and", "TNF", "act"]
+    assert gold(untrained, words, words, [(0, 1)], missing=[2]) == [1, 0, UNKNOWN, 0]
+    merged = ["p53", "and", "TNFact"]
+    assert gold(untrained, merged, words, [(0, 1)], missing=[2]) == [1, 0, UNKNOWN]
+    assert gold(untrained, words, words, []) == [0, 0, 0, 0]
+
+
+# Initialization
+
+
+def test_initialize_finds_heads_and_labels(untrained):
+    ner = untrained.get_pipe("ner")
+    assert ner.heads == ner.label_data == LABELS
+    assert ner.labels == ("DISEASE", "GENE")
+    assert ner.model.get_ref("heads").attrs["heads"] == ["diseases", "genes"]
+
+
+def test_initialize_with_labels_does_not_search_the_data():
+    nlp = cnn_pipeline()
+    labels = {"z": ["B", "A"], "a": ["C"]}
+    nlp.config["initialize"]["components"]["ner"] = {"labels": labels}
+    nlp.initialize(lambda: toy_examples(nlp))
+    ner = nlp.get_pipe("ner")
+    assert ner.heads == labels and list(ner.heads) == ["z", "a"]
+    again = cnn_pipeline()
+    again.initialize(lambda: toy_examples(again))
+    reloaded = cnn_pipeline().from_bytes(nlp.to_bytes()).get_pipe("ner")
+    assert list(reloaded.heads) == ["z", "a"]  # the order decides who owns a label
+
+
+def test_general_heads_learn_but_are_neither_run_nor_offered():
+    nlp = cnn_pipeline(general=["genes"])
+    train(nlp, toy_examples(nlp), 30)
+    assert nlp.get_pipe("ner").labels == ("DISEASE",)
+    assert outputs(nlp, ["No p53 and no asthma"])[0][3] in ([], ["diseases"])
+    doc = nlp.make_doc(SENTENCES[2].replace("[", "").replace("|GENE]", ""))
+    set_task(doc, "genes")
+    assert entities(nlp(doc)) == [("p53", "GENE")]
+
+
+def test_warm_start_copies_heads_of_the_same_task_and_labels(trained, tmp_path):
+    trained.to_disk(tmp_path)
+    nlp = cnn_pipeline()
+    examples = [eg for eg in toy_examples(nlp) if get_task(eg.predicted) == "genes"]
+    nlp.config["initialize"]["components"]["ner"] = {"warm_start": str(tmp_path)}
+    nlp.initialize(lambda: examples)
+    assert nlp.get_pipe("ner").heads == {"genes": ["GENE"]}
+    theirs = weights(trained)
+    assert all(np.array_equal(v, theirs[k]) for k, v in weights(nlp).items())
+    before = weights(trained)
+    step(nlp, examples, Adam(0.01))
+    assert changed(before, weights(trained)) == set()
+
+
+def test_warm_start_from_nothing_in_common_is_an_error(trained, tmp_path):
+    trained.to_disk(tmp_path)
+    nlp = cnn_pipeline()
+    settings = {"warm_start": str(tmp_path), "labels": {"genes": ["OTHER"]}}
+    nlp.config["initialize"]["components"]["ner"] = settings
+    with pytest.raises(BionerError, match="B304"):
+        nlp.initialize(lambda: toy_examples(nlp))
+
+
+def test_add_label_contract():
+    ner = cnn_pipeline().get_pipe("ner")
+    assert ner.add_label("X") == 1
+    assert ner.add_label("X") == 0
+    assert ner.add_label("X", head="other") == 1
+    assert ner.heads == {"default": ["X"], "other": ["X"]}
+
+
+def test_errors(untrained):
+    nlp = cnn_pipeline()
+    with pytest.raises(BionerError, match="B301.*no entity labels"):
+        nlp.initialize(lambda: [example(nlp, annotate(nlp, "nothing here"))])
+    with pytest.raises(BionerError, match="B303.*sometimes"):
+        cnn_pipeline(ents_policy="sometimes")
+    with pytest.raises(BionerError, match="B305.*MORE"):
+        untrained.get_pipe("ner").add_label("MORE", head="genes")
+    assert untrained.get_pipe("ner").add_label("GENE", head="genes") == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"owners": {"GENE": "diseases"}},
+        {"owners": {"GENE": "genes+nobody"}},
+        {"owners": {"GENE": "genes"}, "general": ["genes"]},
+    ],
+)
+def test_an_owner_must_know_its_label_and_be_run(settings):
+    nlp = cnn_pipeline(**settings)
+    with pytest.raises(BionerError, match="B302.*GENE"):
+        nlp.initialize(lambda: toy_examples(nlp))
+
+
+# Output
+
+
+def logits(doc: Doc, spans, labels, height=4.0) -> np.ndarray:
+    """Tag scores under which exactly `spans` are found."""
+    found = np.zeros((len(doc), 2 * len(labels) + 1), dtype="float32")
+    found[:, 0] = height
+    for start, end, label in spans:
+        k = 2 * labels.index(label) + 1
+        found[start:end] = 0
+        found[start, k] = height
+        found[start + 1 : end, k + 1] = height
+    return found
+
+
+def component(heads, **settings):
+    nlp = cnn_pipeline(**settings)
+    ner = nlp.get_pipe("ner")
+    ner.cfg["heads"].update(heads)
+    return nlp, ner
+
+
+HEADS = {"a": ["X", "Y"], "b": ["X"]}
+
+
+def test_owner_is_the_first_head_unless_named():
+    spans = {"a": [(0, 1, "X"), (4, 5, "Y")], "b": [(2, 3, "X")]}
+    for owners, expected in [
+        ({}, [(0, "X"), (4, "Y")]),
+        ({"X": "b"}, [(2, "X")]),  # Y is left out
+        ({"Y": "a", "X": "b"}, [(2, "X"), (4, "Y")]),
+    ]:
+        nlp, ner = component(HEADS, owners=owners)
+        doc = nlp.make_doc("one two three four five six")
+        scores = {head: logits(doc, spans[head], HEADS[head]) for head in HEADS}
+        ner.set_annotations([doc], [scores])
+        assert [(e.start, e.label_) for e in doc.ents] == expected
+        assert len(doc.spans["gerbera"]) == 3
+
+
+def test_owners_can_be_averaged():
+    nlp, ner = component(HEADS, owners={"X": "a+b"})
+    doc = nlp.make_doc("one two three four five six")
+    scores = {
+        "a": logits(doc, [(0, 1, "X"), (2, 3, "X"), (4, 5, "Y")], HEADS["a"], 8.0),
+        "b": logits(doc, [(0, 1, "X")], HEADS["b"], 3.0),
+    }
+    ner.set_annotations([doc], [scores])
+    # The surer head wins at the third word; Y has no owner.
+    assert [(e.start, e.label_) for e in doc.ents] == [(0, "X"), (2, "X")]
+
+
+def test_a_document_of_a_task_gets_all_labels_of_its_head_and_no_other():
+    nlp, ner = component(HEADS, owners={"X": "b"})
+    doc = nlp.make_doc("one two three four five six")
+    set_task(doc, "a")
+    spans = [(0, 1, "X"), (4, 5, "Y")]
+    ner.set_annotations([doc], [{"a": logits(doc, spans, HEADS["a"])}])
+    assert [(e.start, e.label_) for e in doc.ents] == [(0, "X"), (4, "Y")]
+
+
+def test_entities_never_overlap_and_the_surer_wins():
+    nlp, ner = component({"a": ["X"], "b": ["Y"]})
+    doc = nlp.make_doc("one two three four five six")
+    scores = {
+        "a": logits(doc, [(0, 3, "X")], ["X"], 3.0),
+        "b": logits(doc, [(2, 4, "Y")], ["Y"], 6.0),
+    }
+    ner.set_annotations([doc], [scores])
+    assert [(e.start, e.end, e.label_) for e in doc.ents] == [(2, 4, "Y")]
+    group = doc.spans["gerbera"]
+    assert [(s.start, s.end, s.label_) for s in group] == [(0, 3, "X"), (2, 4, "Y")]
+    assert group.attrs["heads"] == ["a", "b"]
+    assert group.attrs["scores"][0] < group.attrs["scores"][1] <= 1.0
+
+
+def test_group_is_sorted_and_survives_serialization():
+    nlp, ner = component({"a": ["X"], "b": ["X"]}, spans_key="mine")
+    doc = nlp.make_doc("one two three four five six")
+    scores = {
+        "a": logits(doc, [(1, 2, "X"), (4, 5, "X")], ["X"]),
+        "b": logits(doc, [(0, 1, "X"), (1, 4, "X")], ["X"]),
+    }
+    ner.set_annotations([doc], [scores])
+    stored = DocBin(docs=[doc]).to_bytes()
+    copies = [
+        doc,
+        doc.copy(),
+        Doc(nlp.vocab).from_bytes(doc.to_bytes()),
+        next(DocBin().from_bytes(stored).get_docs(nlp.vocab)),
+    ]
+    for copy in copies:
+        group = copy.spans["mine"]
+        assert [(s.start, s.end) for s in group] == [(0, 1), (1, 4), (1, 2), (4, 5)]
+        assert list(group.attrs["heads"]) == ["b", "b", "a", "a"]
+        assert group.attrs["scores"].dtype == np.float32
+        assert np.array_equal(
+            group.attrs["scores"], doc.spans["mine"].attrs["scores"]
+        )
+
+
+@pytest.mark.parametrize(
+    "policy, expected",
+    [
+        ("replace", [(1, 2, "X"), (4, 5, "X")]),
+        ("keep", [(0, 2, "OLD"), (4, 5, "X")]),
+        ("prefer", [(1, 2, "X"), (3, 4, "OLD"), (4, 5, "X")]),
+    ],
+)
+def test_entities_that_are_there_already(policy, expected):
+    nlp, ner = component({"a": ["X"]}, ents_policy=policy)
+    doc = nlp.make_doc("one two three four five six")
+    old = [(0, 2)] if policy == "keep" else [(0, 2), (3, 4)]
+    doc.set_ents([Span(doc, *span, label="OLD", kb_id="K") for span in old])
+    scores = {"a": logits(doc, [(1, 2, "X"), (4, 5, "X")], ["X"])}
+    ner.set_annotations([doc], [scores])
+    assert [(e.start, e.end, e.label_) for e in doc.ents] == expected
+    assert all(e.kb_id_ == "K" for e in doc.ents if e.label_ == "OLD")
+
+
+def test_temperature_changes_scores_only():
+    nlp, ner = component({"a": ["X"]})
+    found = []
+    for temperature in (1.0, 3.0):
+        ner.cfg["temperatures"]["a"] = temperature
+        doc = nlp.make_doc("one two three")
+        ner.set_annotations([doc], [{"a": logits(doc, [(0, 2, "X")], ["X"])}])
+        found.append((entities(doc), doc.spans["gerbera"].attrs["scores"][0]))
+    assert found[0][0] == found[1][0] == [("one two", "X")]
+    assert found[0][1] > found[1][1]
+
+
+def test_a_document_of_a_hundred_thousand_tokens_is_fast():
+    nlp, ner = component({"a": ["X", "Y"], "b": ["X"]}, owners={"X": "a+b", "Y": "a"})
+    doc = Doc(nlp.vocab, words=["w"] * 100_000)
+    rng = np.random.default_rng(0)
+    scores = {
+        head: rng.normal(size=(len(doc), 2 * len(labels) + 1)).astype("float32")
+        for head, labels in ner.heads.items()
+    }
+    start = time.perf_counter()
+    ner.set_annotations([doc], [scores])
+    assert time.perf_counter() - start < 30
+    assert len(doc.spans["gerbera"]) > len(doc.ents) > 10_000
+
+
+# Pipelines
+
+
+def test_odd_texts_and_batches_give_the_same_alone_and_together(trained):
+    together = outputs(trained)
+    assert together[1][1] == [] and together[0][1]
+    alone = [outputs(trained, [text])[0] for text in TEXTS]
+    for one, two in zip(together, alone, strict=True):
+        assert (one[0], one[1], one[3]) == (two[0], two[1], two[3])
+        assert np.allclose(one[2], two[2], atol=1e-5)
+    assert entities(trained(TEXTS[0])) == together[0][0]
+    assert list(trained.pipe([])) == []
+    assert trained.get_pipe("ner").predict([]) == []
+    assert trained.get_pipe("ner").predict([trained.make_doc("")])
+
+
+def test_prediction_before_initialization_finds_nothing():
+    assert outputs(cnn_pipeline(), ["IL2 and asthma", ""]) == [([], [], [], [])] * 2
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_round_trips(is_trained, trained, untrained, tmp_path):
+    nlp = trained if is_trained else untrained
+    expected = outputs(nlp)
+    assert any(found[1] for found in expected)
+    nlp.to_disk(tmp_path)
+    assert outputs(spacy.load(tmp_path)) == expected
+    assert outputs(cnn_pipeline().from_bytes(nlp.to_bytes())) == expected
+    assert outputs(pickle.loads(pickle.dumps(nlp))) == expected
+    assert outputs(nlp) == expected
+
+
+def test_round_trip_with_a_transformer(tiny_encoder, tmp_path):
+    nlp = transformer_pipeline(tiny_encoder)
+    train(nlp, toy_examples(nlp), 3, 0.003)
+    expected = outputs(nlp)
+    nlp.to_disk(tmp_path)
+    assert outputs(spacy.load(tmp_path)) == expected
+
+
+def test_settings_survive(tmp_path):
+    nlp = cnn_pipeline(
+        owners={"GENE": "genes"}, ents_policy="keep", spans_key="k", general=["diseases"]
+    )
+    nlp.initialize(lambda: toy_examples(nlp))
+    nlp.get_pipe("ner").cfg["temperatures"] = {"genes": 1.5}
+    nlp.to_disk(tmp_path)
+    assert spacy.load(tmp_path).get_pipe("ner").cfg == nlp.get_pipe("ner").cfg
+
+
+def test_training_goes_on_after_a_round_trip(trained, tmp_path):
+    trained.to_disk(tmp_path)
+    nlp = spacy.load(tmp_path)
+    examples = toy_examples(nlp)
+    before = weights(nlp)
+    step(nlp, examples, nlp.resume_training())
+    assert changed(before, weights(nlp)) == {"diseases", "genes"}
+    assert nlp.evaluate(examples)["ents_f"] > 0.9
+
+
+def test_several_processes(trained, tmp_path):
+    """In a process of its own, so that a deadlock fails instead of hanging."""
+    trained.to_disk(tmp_path)
+    script = f"""
+import spacy, torch
+torch.set_num_threads(1)
+nlp = spacy.load({str(tmp_path)!r})
+texts = ["Severe asthma and IL2", "", "BRCA1 in ovarian cancer"] * 4
+def found(docs):
+    return [[(s.text, s.label_, h) for s, h in zip(d.spans["gerbera"],
+            d.spans["gerbera"].attrs["heads"])] for d in docs]
+one = found(nlp.pipe(texts))
+assert any(one) and found(nlp.pipe(texts, n_process=2, batch_size=2)) == one
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=100)
+
+
+def test_task_routes_at_inference(trained):
+    doc = trained.make_doc("Patients with severe asthma lack IL2 .")
+    set_task(doc, "genes")
+    assert entities(trained(doc)) == [("IL2", "GENE")]
+    assert doc.spans["gerbera"].attrs["heads"] == ["genes"]
+
+
+def test_plain_corpus_scores_each_document_on_what_its_corpus_annotates(
+    trained, tmp_path
+):
+    """`spacy evaluate` reads with spaCy's own reader: only references are marked."""
+    docs = [eg.reference for eg in toy_examples(trained)]
+    DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "dev.spacy")
+    scores = trained.evaluate(Corpus(tmp_path / "dev.spacy")(trained))
+    assert scores["ents_f"] == 1.0  # a gene in a disease corpus is no mistake
+    assert sorted(scores["heads_per_task"]) == ["diseases", "genes"]
+
+
+def test_analysis_and_pictures(trained):
+    assert not trained.analyze_pipes()["problems"]["ner"]
+    doc = trained("Patients with severe asthma lack IL2 .")
+    assert "severe asthma" in displacy.render(doc, style="ent", jupyter=False)
+    options = {"spans_key": "gerbera"}
+    picture = displacy.render(doc, style="span", options=options, jupyter=False)
+    assert "DISEASE" in picture
+
+
+def test_works_beside_another_component_from_a_source(trained):
+    host = spacy.blank("en")
+    host.add_pipe("sentencizer")
+    host.add_pipe("ner", name="bio", source=trained)
+    doc = host("Patients with severe asthma lack IL2 .")
+    assert entities(doc) == [("severe asthma", "DISEASE"), ("IL2", "GENE")]
