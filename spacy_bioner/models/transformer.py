@@ -10,7 +10,6 @@ has it too.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,9 @@ from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model
 
-from ..layers.windows import Window, cut_windows, first_pieces
-from ..shapes import N_SHAPES, piece_shapes
+from ..layers.windows import Window
+from ..shapes import N_SHAPES
+from .encoding import Encoded, encode, uncut
 
 
 def add_word_shapes(encoder) -> None:
@@ -87,6 +87,7 @@ def build_transformer(
     model.attrs["set_transformer"] = set_shaped_transformer
     model.init = init
     model._func = forward
+    model.layers[0].attrs["convert_inputs"] = _as_keywords
     model.layers[0].attrs["convert_outputs"] = _as_float32
     model.attrs.update(
         window=window, overlap=overlap, word_shapes=word_shapes, chunk=chunk_pieces
@@ -117,6 +118,13 @@ def _whole_documents(docs: list[Doc]) -> list[list]:
     return [[doc[:]] if len(doc) else [] for doc in docs]
 
 
+def _as_keywords(model, batch, is_train):
+    """Hand a dict of tensors to the encoder."""
+    from thinc.types import ArgsKwargs
+
+    return ArgsKwargs(args=(), kwargs=batch), lambda d_inputs: []
+
+
 def _as_float32(model, inputs_outputs, is_train):
     """Hand fp32 to thinc, whatever precision the encoder computed in."""
     from thinc.types import ArgsKwargs
@@ -130,47 +138,24 @@ def _as_float32(model, inputs_outputs, is_train):
     return states, backprop
 
 
-@dataclass
-class Encoded:
-    """The word pieces of one document and its windows."""
-
-    ids: np.ndarray  # (pieces,)
-    shapes: np.ndarray  # (pieces,)
-    windows: list[Window]
-
-
-def encode(tokenizer, doc: Doc, window: int, overlap: int) -> Encoded:
-    """Cut a document into word pieces and windows."""
-    encoded = tokenizer(
-        doc.text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-    )
-    offsets = np.asarray(encoded["offset_mapping"], dtype="int64").reshape(-1, 2)
-    token_starts = np.fromiter((t.idx for t in doc), dtype="int64", count=len(doc))
-    token_ends = token_starts + np.fromiter(map(len, doc), "int64", count=len(doc))
-    first = first_pieces(token_starts, token_ends, offsets[:, 0], offsets[:, 1])
-    return Encoded(
-        np.asarray(encoded["input_ids"], dtype="int64"),
-        piece_shapes(doc.text, offsets[:, 0], offsets[:, 1]),
-        cut_windows(len(offsets), first, window - 2, overlap),
-    )
-
-
 def forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]:
     """Documents to one state a token: the rows nobody reads are not kept."""
     import torch
     from thinc.api import torch2xp
 
     window, overlap = model.attrs["window"], model.attrs["overlap"]
-    encoded = [encode(model.tokenizer, doc, window, overlap) for doc in docs]
+    tokenizer = uncut(model.tokenizer.backend_tokenizer)
+    encoded = [encode(tokenizer, doc, window, overlap) for doc in docs]
     places = np.cumsum([0, *map(len, docs)])
     rows = [(i, w) for i, doc in enumerate(encoded) for w in doc.windows]
     states = torch.zeros(int(places[-1]), model.transformer.config.hidden_size)
     states = states.to(model.transformer.device)  # (tokens, width)
+    rows_used = _Lookup(model, encoded) if is_train else None
     backprops = []
     for chunk in _chunks([w.stop - w.start for _, w in rows], model.attrs["chunk"]):
         parts = [(encoded[rows[r][0]], rows[r][1]) for r in chunk]
         with _autocast(model):
-            output, backprop = model.layers[0](_pad(model, parts), is_train)
+            output, backprop = model.layers[0](_pad(model, parts, rows_used), is_train)
         which, piece, token = _read_rows(
             [(places[rows[r][0]], rows[r][1]) for r in chunk]
         )
@@ -184,6 +169,8 @@ def forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Any, Callabl
             # Tokens without pieces share a row, so gradients add up.
             d_output.index_put_((which, piece), d_states[token], accumulate=True)
             backprop(d_output)
+        if rows_used is not None:
+            rows_used.backprop()
         return docs
 
     return _full_batch(docs, torch2xp(states), places), backprop_states
@@ -223,18 +210,52 @@ def _chunks(lengths: list[int], budget: int) -> list[list[int]]:
     shortest = 0
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):
         full = chunks and (len(chunks[-1]) + 1) * (lengths[i] + 2) > budget
-        if not chunks or full or lengths[i] > 1.25 * shortest + 16:
+        if not chunks or full or lengths[i] > 1.4 * shortest + 16:
             chunks.append([])
             shortest = lengths[i]
         chunks[-1].append(i)
     return chunks
 
 
-def _pad(model: Model, parts: list[tuple[Encoded, Window]]):
-    """Windows as a padded batch, special tokens around each."""
-    from spacy_transformers.data_classes import WordpieceBatch
+class _Lookup:
+    """The embedding rows that a batch uses, looked up once.
 
-    tokenizer = model.tokenizer
+    Left to itself, each call of the encoder makes a gradient as large as the whole
+    vocabulary, half of a small encoder's weights.
+    """
+
+    def __init__(self, model: Model, encoded: list[Encoded]) -> None:
+        import torch
+
+        tokenizer = model.tokenizer
+        special = [
+            tokenizer.pad_token_id,
+            tokenizer.cls_token_id,
+            tokenizer.sep_token_id,
+        ]
+        self.table = model.transformer.get_input_embeddings().weight
+        self.ids = np.unique(np.concatenate([special, *(doc.ids for doc in encoded)]))
+        self.places = torch.from_numpy(self.ids).to(self.table.device)
+        self.rows = self.table.detach()[self.places].requires_grad_()
+
+    def __call__(self, ids):
+        import torch
+
+        places = torch.from_numpy(np.searchsorted(self.ids, ids))
+        return torch.nn.functional.embedding(places.to(self.rows.device), self.rows)
+
+    def backprop(self) -> None:
+        """Add what the calls of the encoder left to the table's own gradient."""
+        if self.table.grad is None:
+            self.table.grad = self.table.detach().new_zeros(self.table.shape)
+        self.table.grad.index_add_(0, self.places, self.rows.grad)
+
+
+def _pad(model: Model, parts: list[tuple[Encoded, Window]], lookup: _Lookup | None):
+    """Windows as a padded batch, special tokens around each."""
+    import torch
+
+    tokenizer, device = model.tokenizer, model.transformer.device
     lengths = [window.stop - window.start + 2 for _, window in parts]
     ids = np.full((len(parts), max(lengths)), tokenizer.pad_token_id, dtype="int64")
     shapes, mask = np.zeros_like(ids), np.zeros(ids.shape, dtype="float32")
@@ -244,8 +265,14 @@ def _pad(model: Model, parts: list[tuple[Encoded, Window]]):
         ids[i, 1 : n - 1] = doc.ids[window.start : window.stop]
         shapes[i, 1 : n - 1] = doc.shapes[window.start : window.stop]
         mask[i, :n] = 1
-    types = shapes if model.attrs["word_shapes"] else None
-    return WordpieceBatch([], ids, mask, lengths, types)
+    batch = {"attention_mask": torch.from_numpy(mask).to(device)}
+    if model.attrs["word_shapes"]:
+        batch["token_type_ids"] = torch.from_numpy(shapes).to(device)
+    if lookup is None:
+        batch["input_ids"] = torch.from_numpy(ids).to(device)
+    else:
+        batch["inputs_embeds"] = lookup(ids)
+    return batch
 
 
 def _read_rows(parts: list[tuple[int, Window]]):

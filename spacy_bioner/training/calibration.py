@@ -1,0 +1,129 @@
+"""What is settled on dev after training: honest probabilities, and who owns a label.
+
+Temperatures: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.scorer import PRFScore
+from spacy.tokens import Doc
+from spacy.training import Example
+from spacy.util import minibatch
+
+from .. import tags
+from ..layers.decoding import log_softmax
+from ..task import get_task, set_task
+
+
+def score_heads_of(nlp: Language, name: str, examples: Iterable[Example]):
+    """Run every head of the component `name` on every example.
+
+    YIELDS (tuple): An example whose predicted document has passed the components
+        before `name`, and its tag scores by head.
+    """
+    ner: Any = nlp.get_pipe(name)
+    upstream = [pipe for pipe in nlp.pipe_names if pipe != name]
+    for batch in minibatch(examples, 32):
+        docs = [example.predicted for example in batch]
+        for doc in docs:
+            set_task(doc, None)
+        for pipe in upstream:
+            docs = list(nlp.get_pipe(pipe).pipe(docs))
+        scores = ner.predict(docs)
+        for doc, by_head, example in zip(docs, scores, batch, strict=True):
+            if doc.has_extension("trf_data"):
+                doc._.trf_data = None  # as large as the batch; read already
+            to_numpy = ner.model.ops.to_numpy
+            yield example, {k: to_numpy(v) for k, v in by_head.items()}
+
+
+def fit_temperatures(ner, scored: list[tuple[Example, dict]]) -> dict[str, float]:
+    """For each head the temperature under which its dev tags are likeliest."""
+    found = {}
+    for head, labels in ner.heads.items():
+        logits, gold = [], []
+        for example, by_head in scored:
+            if get_task(example.reference) == head and head in by_head:
+                logits.append(by_head[head])
+                gold.append(ner._gold_tags(example, labels))
+        if logits:
+            found[head] = fit_temperature(np.concatenate(logits), np.concatenate(gold))
+    return found
+
+
+def fit_temperature(logits: NDArray[np.float32], gold: NDArray[np.int64]) -> float:
+    """The temperature of least negative log likelihood, to two digits.
+
+    logits (array): (tokens, tags).  gold (array): (tokens,), unknown tags below 0.
+    """
+    known = gold != tags.UNKNOWN
+    logits, gold = logits[known], gold[known]
+    rows = np.arange(len(gold))
+
+    def loss(temperature: float) -> float:
+        return -float(log_softmax(logits / temperature)[rows, gold].mean())
+
+    coarse = min(np.geomspace(0.25, 8.0, 21), key=loss)
+    return round(float(min(coarse * np.geomspace(0.85, 1.18, 15), key=loss)), 2)
+
+
+def choose_owners(ner, scored: list[tuple[Example, dict]]) -> dict[str, str]:
+    """For each label of several heads: one head, or their average, whichever is best
+    in mean F over the corpora that annotate it."""
+    owners = {}
+    for label in ner.labels:
+        heads = [
+            head
+            for head, labels in ner.heads.items()
+            if label in labels and head not in ner.cfg["general"]
+        ]
+        options = [*heads, "+".join(heads)] if len(heads) > 1 else heads
+        owners[label] = max(options, key=lambda o: _mean_f(ner, scored, label, o))
+    return owners
+
+
+def _mean_f(ner, scored, label: str, owner: str) -> float:
+    before, ner.cfg["owners"] = ner.cfg["owners"], {label: owner}
+    per_task: dict[str, PRFScore] = {}
+    for example, by_head in scored:
+        task = get_task(example.reference)
+        if label not in ner.heads.get(task, ()):
+            continue
+        doc = Doc.copy(example.predicted)
+        ner.set_annotations([doc], [by_head])
+        per_task.setdefault(task, PRFScore()).score_set(
+            {(e.start_char, e.end_char) for e in doc.ents},
+            {
+                (e.start_char, e.end_char)
+                for e in example.reference.ents
+                if e.label_ == label
+            },
+        )
+    ner.cfg["owners"] = before
+    return float(np.mean([score.fscore for score in per_task.values()]))
+
+
+def calibration_error(
+    scores: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = 10
+) -> float:
+    """Expected calibration error: how far, on average, a span's probability is from
+    the share of such spans that are right.
+
+    scores, correct (arrays): (spans,).
+    """
+    if not len(scores):
+        return 0.0
+    place = np.minimum((np.asarray(scores) * bins).astype(int), bins - 1)
+    gaps = [
+        abs(scores[place == b].mean() - correct[place == b].mean())
+        * (place == b).mean()
+        for b in range(bins)
+        if (place == b).any()
+    ]
+    return float(sum(gaps))
