@@ -41,7 +41,9 @@ def encode(
     return tags
 
 
-def decode(tags: NDArray[np.int64], labels: Sequence[str]) -> list[tuple[int, int, str]]:
+def decode(
+    tags: NDArray[np.int64], labels: Sequence[str]
+) -> list[tuple[int, int, str]]:
     """Valid tags as spans (start, end, label), in order.
 
     An I that continues nothing begins a span of its own, so any tags decode.

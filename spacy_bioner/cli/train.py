@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
@@ -14,8 +15,8 @@ from spacy_bioner.cli._util import friendly_errors, parse_names
 @friendly_errors
 def train_cli(
     ctx: typer.Context,
-    config_path: Path = typer.Argument(..., help="The training config.", exists=True),
-    output: Path = typer.Argument(..., help="Folder for pipelines and checkpoint."),
+    config_path: Annotated[Path, typer.Argument(help="Training config", exists=True)],
+    output: Annotated[Path, typer.Argument(help="Folder for pipelines, checkpoint")],
     gpu_id: int = typer.Option(-1, "--gpu-id", "-g", help="GPU, or -1 for CPU."),
     targets: str = typer.Option("", help="Other corpora than the config's: a,b."),
     general: str = typer.Option("", help="With --targets: general corpora: c,d."),

@@ -30,13 +30,14 @@ def decode_spans(
         that of its least certain tag, the end (no I after it) included.
     """
     paths = best_paths(logits)
-    found = []
+    found: list[list[ScoredSpan]] = []
     for path, scores in zip(paths, logits, strict=True):
         spans = tags.decode(path, labels)
         if spans:
             probs = np.exp(log_softmax(scores / temperature))  # (tokens, tags)
-            spans = [(*span, _probability(span, path, probs, labels)) for span in spans]
-        found.append(spans)
+            found.append([(*s, _probability(s, path, probs, labels)) for s in spans])
+        else:
+            found.append([])
     return found
 
 
@@ -56,7 +57,7 @@ def average_label(
     parts (list): (logits, labels, temperature) of each head that knows the label.
     RETURNS (array): Mean log probabilities of O, B and I.  # (tokens, 3)
     """
-    total = 0.0
+    total = np.zeros((len(parts[0][0]), 3), dtype="float32")
     for logits, labels, temperature in parts:
         probs = np.exp(log_softmax(logits / temperature))
         k = 2 * list(labels).index(label) + 1

@@ -8,6 +8,7 @@ backward through the encoder serves them all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from thinc.api import Model, glorot_uniform_init
@@ -50,7 +51,7 @@ def head_params(name: str) -> list[str]:
 def forward(model: Model, inputs, is_train: bool) -> tuple[Scores, Callable]:
     X, routes = inputs  # (docs) x (tokens, width)
     outputs: Scores = [{} for _ in X]
-    backprops = []
+    calls: list[tuple[str, list[int], Callable]] = []
     for name in model.attrs["heads"]:
         rows = [i for i, route in enumerate(routes) if name in route and len(X[i])]
         for i, route in enumerate(routes):
@@ -58,14 +59,14 @@ def forward(model: Model, inputs, is_train: bool) -> tuple[Scores, Callable]:
                 size = model.get_param(f"{name}:b2").shape[0]
                 outputs[i][name] = model.ops.alloc2f(0, size)
         if rows:
-            Y, backprop = _run_head(model, name, [X[i] for i in rows], is_train)
+            Y, backprop_head = _run_head(model, name, [X[i] for i in rows], is_train)
             for i, Yi in zip(rows, Y, strict=True):
                 outputs[i][name] = Yi
-            backprops.append((name, rows, backprop))
+            calls.append((name, rows, backprop_head))
 
     def backprop(dY: Scores) -> list[Floats2d]:
         dX = [model.ops.alloc2f(*x.shape) for x in X]  # zero where no head looked
-        for name, rows, backprop_head in backprops:
+        for name, rows, backprop_head in calls:
             if any(name in dY[i] for i in rows):  # else nothing to learn here
                 zero = (outputs[i][name] * 0 for i in rows)
                 parts = backprop_head(
@@ -80,7 +81,8 @@ def forward(model: Model, inputs, is_train: bool) -> tuple[Scores, Callable]:
 
 def _run_head(model: Model, name: str, X: list[Floats2d], is_train: bool):
     ops = model.ops
-    W1, b1, W2, b2 = (model.get_param(param) for param in head_params(name))
+    params: list[Any] = [model.get_param(param) for param in head_params(name)]
+    W1, b1, W2, b2 = params
     lengths = [len(x) for x in X]
     flat = ops.xp.concatenate(X)  # (tokens, width)
     rate = model.attrs["dropout_rate"] if is_train else 0.0

@@ -103,7 +103,7 @@ def has_fast_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def init(model: Model, X=None, Y=None) -> None:
+def init(model: Any, X=None, Y=None) -> None:
     """Read the pretrained encoder, unless a trained one is loaded already."""
     from spacy_transformers.layers.transformer_model import huggingface_from_pretrained
 
@@ -138,7 +138,7 @@ def _as_float32(model, inputs_outputs, is_train):
     return states, backprop
 
 
-def forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]:
+def forward(model: Any, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]:
     """Documents to one state a token: the rows nobody reads are not kept."""
     import torch
     from thinc.api import torch2xp
@@ -186,20 +186,21 @@ def _full_batch(docs: list[Doc], states, places):
     from thinc.api import Ragged
     from transformers.modeling_outputs import BaseModelOutput
 
+    nothing: Any = np.zeros(0, dtype="i")
     data = []
     for i, doc in enumerate(docs):
         if not len(doc):
             data.append(TransformerData.empty())
             continue
         part = states[places[i] : places[i + 1]]
-        each = np.arange(len(doc), dtype="i"), np.ones(len(doc), dtype="i")
+        one: Any = np.arange(len(doc), dtype="i"), np.ones(len(doc), dtype="i")
         output = BaseModelOutput(last_hidden_state=part)
-        data.append(TransformerData(WordpieceBatch.empty(), output, Ragged(*each)))
+        data.append(TransformerData(WordpieceBatch.empty(), output, Ragged(*one)))
     return FullTransformerBatch(
         spans=_whole_documents(docs),
         wordpieces=WordpieceBatch.empty(),
         model_output=BaseModelOutput(last_hidden_state=states),
-        align=Ragged(np.zeros(0, dtype="i"), np.zeros(0, dtype="i")),
+        align=Ragged(nothing, nothing),
         cached_doc_data=data,
     )
 
@@ -224,7 +225,7 @@ class _Lookup:
     vocabulary, half of a small encoder's weights.
     """
 
-    def __init__(self, model: Model, encoded: list[Encoded]) -> None:
+    def __init__(self, model: Any, encoded: list[Encoded]) -> None:
         import torch
 
         tokenizer = model.tokenizer
@@ -251,7 +252,7 @@ class _Lookup:
         self.table.grad.index_add_(0, self.places, self.rows.grad)
 
 
-def _pad(model: Model, parts: list[tuple[Encoded, Window]], lookup: _Lookup | None):
+def _pad(model: Any, parts: list[tuple[Encoded, Window]], lookup: _Lookup | None):
     """Windows as a padded batch, special tokens around each."""
     import torch
 

@@ -210,20 +210,21 @@ class GerberaNER(TrainablePipe):
         """Write `doc.ents` and the span group."""
         docs = list(docs)
         to_numpy = self.model.ops.to_numpy
-        logits = [{k: to_numpy(v) for k, v in by_head.items()} for by_head in scores]
+        logits: Any = [{k: to_numpy(v) for k, v in x.items()} for x in scores]
         by_head = self._decode_heads(logits)
         owned = self._decode_owners(logits, docs, by_head)
         for doc, found, chosen in zip(docs, by_head, owned, strict=True):
             self._write_group(doc, found)
             keep = best_first([s[:2] for s in chosen], [s[3] for s in chosen])
-            ents = [Span(doc, *chosen[i][:2], label=chosen[i][2]) for i in keep]
+            rows = (chosen[i] for i in keep)
+            ents = [Span(doc, start, end, label) for start, end, label, _ in rows]
             set_entities(doc, ents, self.cfg["ents_policy"])
 
     def temperature(self, head: str) -> float:
         """What divides a head's logits to make its probabilities honest."""
         return self.cfg["temperatures"].get(head, 1.0)
 
-    def _decode_heads(self, logits: Scores) -> list[dict[str, list]]:
+    def _decode_heads(self, logits: list[dict[str, Any]]) -> list[dict[str, list]]:
         found: list[dict[str, list]] = [{} for _ in logits]
         for head, labels in self.heads.items():
             rows = [i for i, x in enumerate(logits) if head in x and len(x[head])]
@@ -277,7 +278,7 @@ class GerberaNER(TrainablePipe):
         doc.spans[self.cfg["spans_key"]] = SpanGroup(
             doc,
             name=self.cfg["spans_key"],
-            spans=[Span(doc, start, end, label=label) for start, end, label, *_ in rows],
+            spans=[Span(doc, row[0], row[1], row[2]) for row in rows],
             attrs={
                 "scores": np.array([row[3] for row in rows], dtype="float32"),
                 "heads": [row[4] for row in rows],
@@ -326,7 +327,8 @@ class GerberaNER(TrainablePipe):
             is not annotated has no gradient; a foreign document, or one without
             any annotation, has no entry.
         """
-        loss, supervised, gradients = 0.0, 0, []
+        loss, supervised = 0.0, 0
+        gradients: list[dict[str, Any]] = []
         ops = self.model.ops
         for example, by_head in zip(examples, scores, strict=True):
             task = self._task_of(example)
@@ -346,8 +348,10 @@ class GerberaNER(TrainablePipe):
             supervised += len(known)
             gradients.append({task: d})
         scale = 1.0 / max(supervised, 1)
-        scaled = [{k: ops.asarray2f(v * scale) for k, v in g.items()} for g in gradients]
-        return loss * scale, scaled
+        for gradient in gradients:
+            for head, d in gradient.items():
+                gradient[head] = ops.asarray2f(d * scale)
+        return loss * scale, gradients
 
     def _gold_tags(self, example: Example, labels: list[str]):
         """The reference's entities as tags on the predicted tokens.
@@ -359,7 +363,8 @@ class GerberaNER(TrainablePipe):
         missing = reference.to_array("ENT_IOB") == 0
         if missing.all():
             return np.full(len(predicted), tags.UNKNOWN)
-        spans, unclear = [], []
+        spans: list[tuple[int, int, str]] = []
+        unclear: list[tuple[int, int, str]] = []
         to_predicted, to_reference = example.alignment.y2x, example.alignment.x2y
         for ent in reference.ents:
             touched = to_predicted[ent.start : ent.end]
@@ -454,8 +459,9 @@ class GerberaNER(TrainablePipe):
                 if self.heads.get(head) == labels:
                     shared.append(head)
                     for param in head_params(head):
-                        value = other._trainable_heads().get_param(param)
-                        heads.set_param(param, heads.ops.asarray(value).copy())
+                        value: Any = other._trainable_heads().get_param(param)
+                        copied: Any = heads.ops.asarray(value).copy()
+                        heads.set_param(param, copied)
         if not shared:
             found = [p.heads for p in others if isinstance(p, GerberaNER)]
             raise BionerError(

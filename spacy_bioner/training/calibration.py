@@ -34,7 +34,8 @@ def score_heads_of(nlp: Language, name: str, examples: Iterable[Example]):
         for doc in docs:
             set_task(doc, None)
         for pipe in upstream:
-            docs = list(nlp.get_pipe(pipe).pipe(docs))
+            component: Any = nlp.get_pipe(pipe)
+            docs = list(component.pipe(docs))
         scores = ner.predict(docs)
         for doc, by_head, example in zip(docs, scores, batch, strict=True):
             if doc.has_extension("trf_data"):
@@ -92,7 +93,7 @@ def _mean_f(ner, scored, label: str, owner: str) -> float:
     before, ner.cfg["owners"] = ner.cfg["owners"], {label: owner}
     per_task: dict[str, PRFScore] = {}
     for example, by_head in scored:
-        task = get_task(example.reference)
+        task = get_task(example.reference) or ""
         if label not in ner.heads.get(task, ()):
             continue
         doc = Doc.copy(example.predicted)
@@ -107,23 +108,3 @@ def _mean_f(ner, scored, label: str, owner: str) -> float:
         )
     ner.cfg["owners"] = before
     return float(np.mean([score.fscore for score in per_task.values()]))
-
-
-def calibration_error(
-    scores: NDArray[np.float64], correct: NDArray[np.bool_], bins: int = 10
-) -> float:
-    """Expected calibration error: how far, on average, a span's probability is from
-    the share of such spans that are right.
-
-    scores, correct (arrays): (spans,).
-    """
-    if not len(scores):
-        return 0.0
-    place = np.minimum((np.asarray(scores) * bins).astype(int), bins - 1)
-    gaps = [
-        abs(scores[place == b].mean() - correct[place == b].mean())
-        * (place == b).mean()
-        for b in range(bins)
-        if (place == b).any()
-    ]
-    return float(sum(gaps))

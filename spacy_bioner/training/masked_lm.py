@@ -154,7 +154,8 @@ def pretrain(
         running = loss.item() if not step else 0.98 * running + 0.02 * loss.item()
         step += 1
         if step % 50 == 0:
-            log(f"epoch {epoch} step {step} {done:.0%} perplexity {math.exp(running):.1f}")
+            perplexity = math.exp(running)
+            log(f"epoch {epoch} step {step} {done:.0%} perplexity {perplexity:.1f}")
     model.base_model.save_pretrained(output)
     tokenizer.save_pretrained(output)
 

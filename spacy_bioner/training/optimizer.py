@@ -7,6 +7,7 @@ it decays biases and layer norms too, which BERT's recipe does not.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from spacy.util import registry
 from thinc.api import Optimizer, torch2xp, xp2torch
@@ -49,10 +50,11 @@ class AdamW(Optimizer):
         lr_scale: float = 1.0,
     ):
         w, g = xp2torch(weights), xp2torch(gradient)
+        moments: Any = self.mom1, self.mom2
         if key not in self.mom1:
-            self.mom1[key] = torch2xp(w.new_zeros(w.shape))
-            self.mom2[key] = torch2xp(w.new_zeros(w.shape))
-        m1, m2 = xp2torch(self.mom1[key]), xp2torch(self.mom2[key])
+            for moment in moments:
+                moment[key] = torch2xp(w.new_zeros(w.shape))
+        m1, m2 = (xp2torch(moment[key]) for moment in moments)
         self.nr_update[key] += 1
         step, rate = self.nr_update[key], self.learn_rate * lr_scale
         if self.grad_clip and (norm := float(g.norm())) > self.grad_clip:

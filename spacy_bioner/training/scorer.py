@@ -38,7 +38,8 @@ def score_heads(
         are not general.
     """
     heads = heads or {}
-    overall, per_type = PRFScore(), defaultdict(PRFScore)
+    overall = PRFScore()
+    per_type: dict[str, PRFScore] = defaultdict(PRFScore)
     per_task: dict[str, PRFScore] = defaultdict(PRFScore)
     for example in examples:
         if not example.reference.has_annotation("ENT_IOB"):
