@@ -81,6 +81,7 @@ class Errors(metaclass=_Coded):
     B510 = "{path} cannot be loaded as a trained pipeline: {error}"
     B511 = "The sample {path} holds no text. Write one text a line."
     B512 = "Component '{name}' has no biomedical head to compile. Train it first."
+    B513 = "Compiling needs {modules}: run `pip install 'spacy-bioner[train]'`."
 
     # 6xx: commands around a pipeline
     B601 = "The pipeline '{model}' cannot be loaded: {error}"
@@ -90,3 +91,7 @@ class Errors(metaclass=_Coded):
     B605 = "No corpus of task '{task}' at {path}. Run the convert step first."
     B606 = "'{model}' has no `gerbera_ner`, so there are no heads to measure."
     B607 = "Name corpora: --source NAME=FILE.spacy, or --targets with --data."
+    B608 = "{path} is no .txt or .spacy file, nor a folder of such files."
+    B609 = "{path} holds no archive to unpack (.tar.xz, .tar.gz, .tgz, .txt.xz)."
+    B610 = "{path} exists and is no package; choose another place."
+    B611 = "{path} is no package name: expected FOLDER/{lang}_NAME."

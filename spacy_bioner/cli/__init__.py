@@ -9,10 +9,16 @@ from __future__ import annotations
 import typer
 from spacy.cli._util import app as spacy_app
 
+from spacy_bioner.cli.annotate import annotate_cli
+from spacy_bioner.cli.calibrate import calibrate_cli
 from spacy_bioner.cli.compile import compile_cli
 from spacy_bioner.cli.convert import convert_cli
+from spacy_bioner.cli.evaluate import evaluate_cli
 from spacy_bioner.cli.inspect import inspect_cli
+from spacy_bioner.cli.package import package_cli
+from spacy_bioner.cli.pretrain import pretrain_cli
 from spacy_bioner.cli.train import train_cli
+from spacy_bioner.cli.unpack import unpack_cli
 
 app = typer.Typer(
     name="bioner",
@@ -20,12 +26,18 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command("annotate")(annotate_cli)
 app.command("convert")(convert_cli)
+app.command("evaluate")(evaluate_cli)
 app.command("inspect")(inspect_cli)
+app.command("package")(package_cli)
+app.command("pretrain")(pretrain_cli)
+app.command("calibrate")(calibrate_cli)
 app.command("compile")(compile_cli)
 app.command(
     "train",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(train_cli)
+app.command("unpack")(unpack_cli)
 
 spacy_app.add_typer(app)

@@ -1,0 +1,81 @@
+"""`package MODEL OUT`: a pipeline as a folder that `pip install` takes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import srsly
+import typer
+from wasabi import msg
+
+from spacy_bioner.cli._util import friendly_errors, load_pipeline
+from spacy_bioner.errors import BionerError, Errors
+
+Arg, Opt = typer.Argument, typer.Option
+# `spacy package` finds the packages of registered functions, not what those need.
+TRANSFORMER_NEEDS = ["torch>=2.6", "transformers>=4.51,<=4.53.2"]
+
+
+@friendly_errors
+def package_cli(
+    model: Annotated[Path, Arg(metavar="MODEL", help="Folder of a pipeline")],
+    output: Annotated[Path, Arg(metavar="OUT", help="Such as packages/en_NAME")],
+    meta_path: Annotated[
+        Path | None, Opt("--meta", help="meta.json: description, sources, licence")
+    ] = None,
+    metrics: Annotated[
+        Path | None, Opt(help="What `evaluate --output` saved, for the model card")
+    ] = None,
+    version: Annotated[str, Opt(help="Instead of that of --meta")] = "",
+):
+    """Write an installable source package with the weights inside, so that
+    `pip install OUT` and `spacy.load("en_NAME")` need no network. An earlier package
+    in OUT is replaced."""
+    from spacy.cli.package import package
+
+    if output.exists() and not (output / "setup.py").exists():
+        raise BionerError(Errors.B610.format(path=output))
+    lang, _, name = output.name.partition("_")
+    nlp = load_pipeline(str(model))
+    if lang != nlp.lang or not name.isidentifier():
+        raise BionerError(Errors.B611.format(path=output, lang=nlp.lang))
+    meta = make_meta(nlp.meta, meta_path, metrics)
+    if "transformer" in (nlp.get_pipe_meta(p).factory for p in nlp.component_names):
+        meta["requirements"] = [*meta.get("requirements", []), *TRANSFORMER_NEEDS]
+    with tempfile.TemporaryDirectory() as folder:
+        srsly.write_json(Path(folder) / "meta.json", meta)
+        package(
+            model,
+            Path(folder),
+            meta_path=Path(folder) / "meta.json",
+            name=name,
+            version=version or None,
+            create_sdist=False,
+        )
+        (made,) = Path(folder).glob(f"{output.name}-*")
+        shutil.rmtree(output, ignore_errors=True)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(made, output)
+    msg.good(f"Install it with: pip install ./{output.as_posix()}")
+
+
+def make_meta(
+    own: dict[str, Any], meta_path: Path | None, metrics: Path | None
+) -> dict[str, Any]:
+    """The pipeline's own meta data under what a file says; measured scores replace
+    those of the training, which saw dev only."""
+    meta = dict(own)
+    if meta_path:
+        meta |= srsly.read_json(meta_path)
+    if metrics:
+        meta["performance"] = {
+            f"{task}_{kind}_{figure}": result[kind][figure]
+            for task, result in srsly.read_json(metrics).items()
+            for kind in ("own", "ents")
+            if kind in result
+            for figure in "prf"
+        }
+    return meta

@@ -1,0 +1,33 @@
+"""Raw texts out of text files and converted corpora."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import spacy
+from spacy.tokens import DocBin
+
+from ..errors import BionerError, Errors
+
+
+def read_texts(paths: list[Path]) -> Iterator[str]:
+    """The lines of `.txt` files that are not empty, and the texts of the documents in
+    `.spacy` files; a folder stands for all such files below it.
+
+    Raises BionerError for a path that is neither.
+    """
+    vocab = spacy.blank("en").vocab
+    for path in paths:
+        found = [path] if path.is_file() else sorted(path.rglob("*.*"))
+        files = [file for file in found if file.suffix in (".txt", ".spacy")]
+        if not files:
+            raise BionerError(Errors.B608.format(path=path))
+        for file in files:
+            if file.suffix == ".txt":
+                with file.open(encoding="utf-8") as lines:
+                    yield from filter(None, map(str.strip, lines))
+            else:
+                yield from (
+                    doc.text for doc in DocBin().from_disk(file).get_docs(vocab)
+                )
