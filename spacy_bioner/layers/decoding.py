@@ -33,20 +33,23 @@ def decode_spans(
     found: list[list[ScoredSpan]] = []
     for path, scores in zip(paths, logits, strict=True):
         spans = tags.decode(path, labels)
-        if spans:
-            probs = np.exp(log_softmax(scores / temperature))  # (tokens, tags)
-            found.append([(*s, _probability(s, path, probs, labels)) for s in spans])
-        else:
-            found.append([])
+        probs = _probabilities(spans, path, scores / temperature, labels)
+        found.append([(*s, p) for s, p in zip(spans, probs, strict=True)])
     return found
 
 
-def _probability(span, path, probs, labels) -> float:
-    start, end, label = span
-    certain = probs[np.arange(start, end), path[start:end]].min()
-    if end < len(path):
-        certain = min(certain, 1.0 - probs[end, 2 * labels.index(label) + 2])
-    return float(certain)
+def _probabilities(spans, path, logits, labels: Sequence[str]) -> list[float]:
+    if not spans:
+        return []
+    probs = np.exp(log_softmax(logits))  # (tokens, tags)
+    starts, ends = np.array([span[:2] for span in spans]).T
+    chosen = np.append(probs[np.arange(len(path)), path], 1.0)
+    borders = np.stack([starts, ends], axis=1).ravel()
+    inner = np.minimum.reduceat(chosen, borders)[::2]  # (spans,)
+    number = {label: 2 * i + 2 for i, label in enumerate(labels)}
+    goes_on = np.array([number[span[2]] for span in spans])
+    stops = 1.0 - np.vstack([probs, np.zeros_like(probs[:1])])[ends, goes_on]
+    return np.minimum(inner, stops).tolist()
 
 
 def average_label(

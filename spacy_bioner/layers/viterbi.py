@@ -8,16 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def forbidden(n_tags: int) -> NDArray[np.bool_]:
-    """What BIO forbids: I-X after anything but B-X or I-X.
-
-    RETURNS (array): True where `previous -> next` may not be.  # (tags, tags)
-    """
-    tags = np.arange(n_tags)
-    inside = (tags > 0) & (tags % 2 == 0)
-    return inside & ((tags[:, None] - 1) // 2 != (tags - 1) // 2)
-
-
 def best_paths(scores: Sequence[NDArray[np.float32]]) -> list[NDArray[np.int64]]:
     """The best valid path through each sequence of tag scores.
 
@@ -44,32 +34,40 @@ def is_valid(path: NDArray[np.int64]) -> bool:
 
 
 def _search(scores: list[NDArray[np.float32]]) -> list[NDArray[np.int64]]:
-    """Viterbi over a padded batch; padding repeats the last column's best tag."""
+    """Viterbi over a padded batch.
+
+    BIO spares the full table of transitions: O and B follow whatever scores best, I
+    follows only the B or I of its own label.
+    """
     lengths = np.array([len(x) for x in scores])
     n_docs, n_steps, n = len(scores), int(lengths.max()), scores[0].shape[1]
-    padded = np.zeros((n_steps, n_docs, n), dtype="float64")  # (tokens, docs, tags)
+    padded = np.zeros((n_steps, n_docs, n))  # (tokens, docs, tags)
     for i, x in enumerate(scores):
         padded[: len(x), i] = x
-    bans = forbidden(n)
-    cost = np.where(bans, -np.inf, 0.0)  # (previous, next)
-    # Sentence start behaves like an O before the first token.
-    best = padded[0] + cost[0]  # (docs, tags)
-    back = np.zeros((n_steps, n_docs, n), dtype="int16")
+    top = np.zeros((n_steps, n_docs), dtype="int64")  # the best tag so far
+    stays = np.zeros((n_steps, n_docs, n // 2), dtype=bool)  # I after I, not after B
     final = np.zeros((n_docs, n))
-    final[lengths == 1] = best[lengths == 1]
+    best = padded[0].copy()
+    best[:, 2::2] = -np.inf  # nothing begins with I
+    docs = np.arange(n_docs)
     for t in range(1, n_steps):
-        through = best[:, :, None] + cost  # (docs, previous, next)
-        back[t] = through.argmax(axis=1)
-        best = through.max(axis=1) + padded[t]
-        final[lengths == t + 1] = best[lengths == t + 1]
+        final[lengths == t] = best[lengths == t]
+        top[t] = best.argmax(axis=1)
+        begun, inside = best[:, 1::2], best[:, 2::2]  # (docs, labels)
+        stays[t] = inside > begun
+        goes_on = np.maximum(begun, inside)
+        best = np.repeat(best[docs, top[t]][:, None], n, axis=1)
+        best[:, 2::2] = goes_on
+        best += padded[t]
+    final[lengths == n_steps] = best[lengths == n_steps]
     paths = np.zeros((n_docs, n_steps), dtype="int64")
-    tag = np.zeros(n_docs, dtype="int64")
-    rows = np.arange(n_docs)
+    tag = final.argmax(axis=1)
     for t in range(n_steps - 1, -1, -1):
-        ends_here = lengths == t + 1
-        tag = np.where(ends_here, final.argmax(axis=1), tag)
         paths[:, t] = tag
         if t:
-            inside = t < lengths
-            tag = np.where(inside, back[t, rows, tag], tag)
+            is_inside = (tag > 0) & (tag % 2 == 0)
+            label = np.maximum(tag - 1, 0) // 2
+            after = 2 * label + 1 + stays[t, docs, np.minimum(label, n // 2 - 1)]
+            back = np.where(is_inside, after, top[t])
+            tag = np.where(t < lengths, back, tag)
     return [paths[i, :length] for i, length in enumerate(lengths)]
