@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ..layers.heads import head_params
 from ..models.onnx import Compiled, make_session
 from ..pipeline.gerbera_ner import GerberaNER
 
+NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
 OPSET = 17
 LAST_LAYER = "/tags/Gemm"  # stays fp32: it is small, and it decides
 FLOAT = 1  # onnx.TensorProto.FLOAT, the type of what the fusing left untyped
@@ -44,6 +46,8 @@ def compile_pipeline(nlp: Language, quantize: str = "int8", name: str = "") -> L
     """
     if quantize not in ("int8", "none"):
         raise BionerError(Errors.B503.format(quantize=quantize))
+    if missing := [m for m in NEEDED if find_spec(m) is None]:
+        raise BionerError(Errors.B513.format(modules=", ".join(missing)))
     encoder, taggers = find_parts(nlp)
     config = _make_config(nlp, encoder, taggers)
     target = load_model_from_config(config, auto_fill=True)

@@ -183,6 +183,6 @@ def test_runs_without_torch_and_in_several_processes(tiny_compiled, tmp_path):
         [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.stdout.strip() == "fine", done.stderr
