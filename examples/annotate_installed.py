@@ -22,7 +22,8 @@ if args.path:
 nlp = spacy.load(args.name)
 doc = nlp(args.file.read_text(encoding="utf-8"))
 group = doc.spans["gerbera"]
-for span, score, head in zip(group, group.attrs["scores"], group.attrs["heads"]):
+rows = zip(group, group.attrs["scores"], group.attrs["heads"], strict=True)
+for span, score, head in rows:
     print(f"{span.label_:10} {score:.2f} {head:14} {span.text}")
 print(f"{len(doc.ents)} entities in doc.ents")
 loaded = {"torch", "transformers", "spacy_transformers"} & set(sys.modules)

@@ -11,6 +11,7 @@ import typer
 from spacy.language import Language
 
 from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.pipeline.gerbera_ner import GerberaNER
 
 
 def friendly_errors(command: Callable) -> Callable:
@@ -50,3 +51,23 @@ def parse_pairs(values: list[str]) -> dict[str, Path]:
 def parse_names(value: str) -> list[str]:
     """`"a, b"` -> ["a", "b"]."""
     return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def find_corpora(
+    tagger: GerberaNER, named: list[str], targets: str, data: Path | None, split: str
+) -> dict[str, Path]:
+    """Task -> file: those named `NAME=FILE`, and those at DATA/NAME/SPLIT.spacy.
+
+    targets (str): The names in `data`; empty: all heads that are not general.
+    """
+    files = parse_pairs(named)
+    if data is not None:
+        own = (head for head in tagger.heads if head not in tagger.cfg["general"])
+        for task in parse_names(targets) or own:
+            files[task] = data / task / f"{split}.spacy"
+    if not files:
+        raise BionerError(Errors.B607)
+    for task, path in files.items():
+        if not path.is_file():
+            raise BionerError(Errors.B605.format(task=task, path=path))
+    return files

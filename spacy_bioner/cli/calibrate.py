@@ -7,13 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from spacy_bioner.cli._util import friendly_errors, load_pipeline, parse_pairs
+from spacy_bioner.cli._util import find_corpora, friendly_errors, load_pipeline
 
 
 @friendly_errors
 def calibrate_cli(
     model: Annotated[Path, typer.Argument(help="Pipeline; changed in place")],
-    source: Annotated[list[str], typer.Option(help="TASK=dev.spacy; once a corpus")],
+    source: Annotated[
+        list[str] | None, typer.Option(help="TASK=dev.spacy; once a corpus")
+    ] = None,
+    targets: Annotated[str, typer.Option(help="Or names in --data: a,b")] = "",
+    data: Annotated[Path | None, typer.Option(help="DATA/NAME/dev.spacy")] = None,
     component: Annotated[str, typer.Option(help="Name of the gerbera_ner")] = "ner",
     owners: Annotated[bool, typer.Option(help="Also choose each label's owner")] = True,
 ) -> None:
@@ -27,7 +31,8 @@ def calibrate_cli(
 
     nlp = load_pipeline(str(model))
     ner: Any = nlp.get_pipe(component)
-    corpus = MultiTaskCorpus(parse_pairs(source), {}, 0, 0, 0)
+    files = find_corpora(ner, source or [], targets, data, "dev")
+    corpus = MultiTaskCorpus(files, {}, 0, 0, 0)
     scored = list(score_heads_of(nlp, component, corpus(nlp)))
     ner.cfg["temperatures"] = fit_temperatures(ner, scored)
     typer.echo(f"temperatures {ner.cfg['temperatures']}")

@@ -15,12 +15,7 @@ from spacy.scorer import PRFScore
 from spacy.tokens import Doc, DocBin
 from wasabi import msg
 
-from spacy_bioner.cli._util import (
-    friendly_errors,
-    load_pipeline,
-    parse_names,
-    parse_pairs,
-)
+from spacy_bioner.cli._util import find_corpora, friendly_errors, load_pipeline
 from spacy_bioner.corpora.convert import GOLD_KEY
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
@@ -60,7 +55,7 @@ def evaluate_cli(
     """
     nlp = load_pipeline(model)
     tagger = find_tagger(nlp, model)
-    files = find_sources(source or [], targets, data, split, tagger)
+    files = find_corpora(tagger, source or [], targets, data, split)
     metrics = {
         task: evaluate(nlp, tagger, task, path, batch_size)
         for task, path in files.items()
@@ -80,23 +75,6 @@ def find_tagger(nlp: Language, model: str) -> GerberaNER:
         if isinstance(pipe, GerberaNER):
             return pipe
     raise BionerError(Errors.B606.format(model=model))
-
-
-def find_sources(
-    named: list[str], targets: str, data: Path | None, split: str, tagger: GerberaNER
-) -> dict[str, Path]:
-    """Task -> file: those of --source, and those that --data holds."""
-    files = parse_pairs(named)
-    if data is not None:
-        own = (head for head in tagger.heads if head not in tagger.cfg["general"])
-        for task in parse_names(targets) or own:
-            files[task] = data / task / f"{split}.spacy"
-    if not files:
-        raise BionerError(Errors.B607)
-    for task, path in files.items():
-        if not path.is_file():
-            raise BionerError(Errors.B605.format(task=task, path=path))
-    return files
 
 
 @dataclass

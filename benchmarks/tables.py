@@ -1,0 +1,199 @@
+"""README.md's tables of results, made from benchmarks/results/*.json.
+
+    python benchmarks/tables.py            # rewrite what stands between the markers
+    python benchmarks/tables.py --check    # fail if that would change anything
+
+A marker is `<!-- table: NAME -->`; the table ends at `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results"
+Records = list[dict[str, Any]]
+
+# Row -> the record's corpus, and its label where the row is one type of several.
+ROWS: dict[str, tuple[str, str]] = {
+    "NCBI-disease": ("ncbi_disease", ""),
+    "BC5CDR": ("bc5cdr", ""),
+    "BC5CDR, chemicals": ("bc5cdr", "CHEMICAL"),
+    "BC5CDR, diseases": ("bc5cdr", "DISEASE"),
+    "BC2GM": ("bc2gm", ""),
+    "JNLPBA, five types": ("jnlpba", ""),
+    "LINNAEUS": ("linnaeus", ""),
+    "Species-800": ("species800", ""),
+}
+# Test F1 as their authors report it, each on its own version of a corpus.
+PUBLISHED: dict[str, dict[str, float]] = {
+    "scispaCy": {
+        "NCBI-disease": 81.7,
+        "BC5CDR": 84.97,
+        "JNLPBA, five types": 73.2,
+        "LINNAEUS": 81.7,
+    },
+    "ELECTRAMed-small": {"NCBI-disease": 84.6, "BC2GM": 79.3},
+    "BioMobileBERT": {"BC2GM": 85.3},
+    "BioBERT": {
+        "NCBI-disease": 88.30,
+        "BC5CDR, chemicals": 93.04,
+        "BC5CDR, diseases": 86.37,
+        "BC2GM": 83.41,
+        "JNLPBA, five types": 75.98,
+        "LINNAEUS": 88.08,
+        "Species-800": 72.38,
+    },
+    "GERBERA": {
+        "NCBI-disease": 89.0,
+        "BC5CDR, chemicals": 94.2,
+        "BC2GM": 85.2,
+        "LINNAEUS": 87.7,
+    },
+}
+TOKENIZERS = ("spaCy default", "scispaCy 0.6.2", "spacy-bioner")
+NOTHING = "*Not measured yet.*"
+
+
+def read_records() -> Records:
+    """Every record of every file of results."""
+    files = sorted(RESULTS.glob("*.json"))
+    return [record for file in files for record in json.loads(file.read_text("utf8"))]
+
+
+def accuracy(records: Records) -> str:
+    """Test F1 of our systems, own head and doc.ents, beside the published ones."""
+    values = _values(records, "accuracy", "test")
+    systems = list(dict.fromkeys(system for system, *_ in values))
+    if not systems:
+        return NOTHING
+    header = ["corpus"]
+    for system in systems:
+        header += [f"`{system}`, own head", f"`{system}`, `doc.ents`"]
+    rows = []
+    for name, (corpus, label) in ROWS.items():
+        suffix = f"/{label}" if label else ""
+        ours = [
+            values.get((system, corpus, f"{kind}_f{suffix}"))
+            for system in systems
+            for kind in ("own", "ents")
+        ]
+        rows.append([name, *ours, *(of.get(name) for of in PUBLISHED.values())])
+    return _table([*header, *PUBLISHED], rows)
+
+
+def types(records: Records) -> str:
+    """Test precision, recall and F of each type, by the head of each corpus."""
+    values = _values(records, "accuracy", "test")
+    found = [
+        (system, corpus, metric.partition("/")[2])
+        for system, corpus, metric in values
+        if metric.startswith("own_f/")
+    ]
+    if not found:
+        return NOTHING
+    rows = [
+        [
+            f"`{system}`",
+            corpus,
+            label,
+            *(values[system, corpus, f"own_{k}/{label}"] for k in "prf"),
+            values.get((system, corpus, f"ents_f/{label}")),
+        ]
+        for system, corpus, label in found
+    ]
+    return _table(["system", "corpus", "type", "P", "R", "F", "F in `doc.ents`"], rows)
+
+
+def calibration(records: Records) -> str:
+    """Expected calibration error of each head's scores, in points."""
+    values = _values(records, "accuracy", "test")
+    rows = [
+        [f"`{system}`", corpus, value]
+        for (system, corpus, metric), value in values.items()
+        if metric == "own_calibration_error"
+    ]
+    return _table(["system", "corpus", "error"], rows) if rows else NOTHING
+
+
+def tokenization(records: Records) -> str:
+    """Share of gold mentions that begin and end at tokens, by tokenizer."""
+    values = _values(records, "tokenization", "all")
+    corpora = dict.fromkeys(corpus for _, corpus, _ in values)
+    rows = [
+        [
+            corpus,
+            *(values.get((name, corpus, "aligned_percent")) for name in TOKENIZERS),
+            values.get((TOKENIZERS[-1], corpus, "aligned_or_listed_percent")),
+        ]
+        for corpus in corpora
+    ]
+    header = ["corpus", *TOKENIZERS, "spacy-bioner, or listed as mid-word"]
+    return _table(header, rows) if rows else NOTHING
+
+
+def trials(records: Records) -> str:
+    """What was tried on dev, kept or not."""
+    rows = [
+        [r["system"], r["corpus"], r["split"], r["metric"], r["value"], r["note"]]
+        for r in records
+        if r["benchmark"] in ("trial", "pretraining")
+    ]
+    header = ["what", "corpus", "split", "figure", "value", "remark"]
+    return _table(header, rows) if rows else NOTHING
+
+
+TABLES = {
+    "accuracy": accuracy,
+    "types": types,
+    "calibration": calibration,
+    "tokenization": tokenization,
+    "trials": trials,
+}
+
+
+def render(text: str, records: Records) -> str:
+    """The text with every table made anew."""
+
+    def replace(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{TABLES[match[2]](records)}\n{match[3]}"
+
+    pattern = r"(<!-- table: (\w+) -->)\n.*?(<!-- end -->)"
+    return re.sub(pattern, replace, text, flags=re.DOTALL)
+
+
+def _values(records: Records, benchmark: str, split: str):
+    return {
+        (record["system"], record["corpus"], record["metric"]): record["value"]
+        for record in records
+        if record["benchmark"] == benchmark and record["split"] == split
+    }
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    header = list(header)
+    lines = [header, ["---"] * len(header), *([_cell(x) for x in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    old = README.read_text("utf8")
+    new = render(old, read_records())
+    if "--check" in sys.argv:
+        sys.exit("README.md: run benchmarks/tables.py" if new != old else 0)
+    README.write_text(new, "utf8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""`spacy bioner annotate` from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from spacy.cli._util import app
+from typer.testing import CliRunner
+
+import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
+
+TEXT = "Renal cancer – α-synuclein\r\nof the patients 🧬 <b>acid</b>.\n"
+
+
+@pytest.fixture(scope="module")
+def model(tiny_trained, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    tiny_trained.to_disk(path)
+    return path
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "a note.txt"
+    path.write_bytes(TEXT.encode("utf8"))
+    return path
+
+
+def run(*args, **kwargs):
+    return CliRunner().invoke(app, ["bioner", "annotate", *map(str, args)], **kwargs)
+
+
+def test_table_has_types_scores_and_heads(model, file):
+    result = run(model, file, "--all")
+    assert result.exit_code == 0, result.output
+    assert "DISEASE" in result.output and "0." in result.output
+    assert "diseases" in result.output and "everyday" not in result.output
+
+
+def test_json_has_the_offsets_of_the_file(model, file):
+    result = run(model, file, file, "--json")
+    first, second = map(json.loads, result.output.splitlines())
+    assert first == second and first["text"] == TEXT
+    assert first["spans"]
+    for span in first["spans"]:
+        assert span["text"] == TEXT[span["start"] : span["end"]]
+        assert span["score"] == max(span["heads"].values())
+
+
+def test_all_heads_hold_every_entity(model, file):
+    ents, spans = (
+        json.loads(run(model, file, "--json", *more).output)["spans"]
+        for more in ((), ("--all",))
+    )
+    assert len(spans) > len(ents) and all(span in spans for span in ents)
+
+
+@pytest.mark.parametrize("style", ["ent", "span"])
+def test_page(model, file, tmp_path, style):
+    page = tmp_path / "new" / "page.html"
+    result = run(model, file, "--render", style, page)
+    assert result.exit_code == 0, result.output
+    html = page.read_text("utf8")
+    assert html.startswith("<!DOCTYPE html>") and "DISEASE" in html
+    assert "<b>acid" not in html  # the text's own markup is no markup
+
+
+def test_stdin_and_empty_text(model):
+    assert json.loads(run(model, "--json", input="").output)["spans"] == []
+
+
+def test_what_is_wrong_is_said_in_one_line(model, file, tmp_path):
+    (tmp_path / "latin.txt").write_bytes(b"na\xefve")
+    for args, message in [
+        ((model, tmp_path / "no.txt"), "no.txt cannot be read"),
+        ((model, tmp_path / "latin.txt"), "not UTF-8 at byte 2"),
+        ((tmp_path / "nothing", file), "cannot be loaded"),
+        ((model, file, "--render", "dep", "a.html"), "choose 'ent'"),
+    ]:
+        result = run(*args)
+        assert result.exit_code == 1
+        assert message in result.output and "Traceback" not in result.output

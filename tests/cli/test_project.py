@@ -1,0 +1,83 @@
+"""unpack, pretrain and package; and project.yml names only what there is."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import tarfile
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+from spacy.cli._util import app
+from typer.testing import CliRunner
+
+import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
+from spacy_bioner.training.texts import read_texts
+from spacy_bioner.training.tiny import make_tiny_encoder
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["bioner", *map(str, args)])
+
+
+def test_unpack(tmp_path):
+    (tmp_path / "a.txt").write_text("hello", "utf8")
+    with tarfile.open(tmp_path / "corpus.tar.xz", "w:xz") as archive:
+        archive.add(tmp_path / "a.txt", "corpus/a.txt")
+    (tmp_path / "lines.txt.xz").write_bytes(lzma.compress(b"one\ntwo\n"))
+    output = tmp_path / "out"
+    assert run("unpack", tmp_path, output).exit_code == 0
+    assert (output / "corpus" / "a.txt").read_text() == "hello"
+    assert (output / "lines.txt").read_text() == "one\ntwo\n"
+    result = run("unpack", output, tmp_path / "again")
+    assert result.exit_code == 1 and "no archive" in result.output
+
+
+def test_pretrain_from_a_tiny_encoder(tmp_path):
+    pytest.importorskip("spacy_transformers")
+    lines = ["The CFTR gene is mutated.", "Aspirin relieved the pain of the patient."]
+    (tmp_path / "a.txt").write_text("\n\n".join(lines), "utf8")
+    texts = list(read_texts([tmp_path]))
+    assert texts == lines
+    make_tiny_encoder(texts, tmp_path / "tiny", width=16)
+    output = tmp_path / "out"
+    result = run("pretrain", tmp_path / "tiny", output, tmp_path, "--minutes", "0.01")
+    assert result.exit_code == 0, result.output
+    assert (output / "config.json").exists() and (output / "tokenizer.json").exists()
+    result = run("pretrain", "tiny", output, tmp_path / "tiny" / "config.json")
+    assert result.exit_code == 1 and "no .txt or .spacy file" in result.output
+
+
+def test_package_with_test_scores(tmp_path):
+    spacy.blank("en").to_disk(tmp_path / "model")
+    meta, metrics = tmp_path / "meta.json", tmp_path / "metrics.json"
+    meta.write_text(json.dumps({"license": "MIT", "version": "1.2.0"}))
+    prf = {"p": 0.5, "r": 0.25, "f": 1 / 3}
+    metrics.write_text(json.dumps({"bc2gm": {"own": prf, "ents": prf}}))
+    output = tmp_path / "packages" / "en_toy"
+    for _ in range(2):  # the second time replaces the first
+        args = "--meta", meta, "--metrics", metrics
+        result = run("package", tmp_path / "model", output, *args)
+        assert result.exit_code == 0, result.output
+    assert (output / "setup.py").exists()
+    assert (output / "en_toy" / "en_toy-1.2.0" / "config.cfg").exists()
+    saved = json.loads((output / "meta.json").read_text())
+    assert saved["performance"]["bc2gm_own_f"] == pytest.approx(1 / 3)
+    for bad, message in [("toy", "no package name"), ("model", "is no package")]:
+        result = run("package", tmp_path / "model", tmp_path / bad)
+        assert result.exit_code == 1 and message in result.output
+
+
+def test_workflows_name_commands_and_share_no_name():
+    project = srsly.read_yaml(ROOT / "project.yml")
+    commands = [command["name"] for command in project["commands"]]
+    assert len(set(commands)) == len(commands)
+    for name, steps in project["workflows"].items():
+        assert name not in commands
+        assert set(steps) <= set(commands)
+    wanted = "assets unpack convert inspect train evaluate package document all smoke"
+    assert set(wanted.split()) <= {*commands, *project["workflows"]}

@@ -1,0 +1,121 @@
+"""Every entry point of setup.cfg resolves, is what spaCy finds, and can be called."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.cli._util import app as spacy_app
+from spacy.tokens import DocBin
+from spacy.util import registry
+from toy import cnn_pipeline
+from typer.testing import CliRunner
+
+from spacy_bioner.task import get_task
+
+ROOT = Path(__file__).parent.parent
+
+
+def entry_points() -> list[tuple[str, str, str]]:
+    """(group, name, module:attribute) of setup.cfg."""
+    setup = configparser.ConfigParser(delimiters=("=",))
+    setup.optionxform = str  # type: ignore[assignment, method-assign]
+    setup.read(ROOT / "setup.cfg", encoding="utf8")
+    rows = []
+    for group, lines in setup["options.entry_points"].items():
+        for line in lines.strip().splitlines():
+            name, _, target = line.partition(" = ")
+            rows.append((group, name.strip(), target.strip()))
+    return rows
+
+
+ENTRY_POINTS = entry_points()
+
+
+def resolve(target: str):
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+@pytest.mark.parametrize(("group", "name", "target"), ENTRY_POINTS)
+def test_resolves_to_what_spacy_finds(group, name, target):
+    found = resolve(target)
+    assert callable(found)
+    namespace = group.removeprefix("spacy_").removeprefix("thinc_")
+    if namespace == "factories":
+        assert spacy.blank("en").has_factory(name)
+    elif namespace != "cli":
+        assert getattr(registry, namespace).get(name) is found
+
+
+def test_every_registered_function_is_an_entry_point():
+    code = "\n".join(p.read_text("utf8") for p in ROOT.glob("spacy_bioner/**/*.py"))
+    decorated = re.findall(r'@(?:registry\.\w+|Language\.factory)\(\s*"([^"]+)"', code)
+    assert sorted(decorated) == sorted(n for _, n, _ in ENTRY_POINTS if n != "bioner")
+
+
+def call_factory(make, tmp_path, encoder):
+    assert cnn_pipeline()("Aspirin.").ents == ()
+
+
+def call_multi_head(build, tmp_path, encoder):
+    tok2vec = registry.architectures.get("spacy.Tok2VecListener.v1")(width=8)
+    assert build(tok2vec, hidden=4).has_ref("heads")
+
+
+def call_transformer(build, tmp_path, encoder):
+    model = build(encoder, window=32, overlap=8)
+    model.initialize()
+    assert model.attrs["has_transformer"]
+
+
+def call_onnx(build, tmp_path, encoder):
+    assert build(window=32, overlap=8).name
+
+
+def call_tokenizer(create, tmp_path, encoder):
+    nlp = spacy.blank("en")
+    nlp.tokenizer = create()(nlp)
+    assert [t.text for t in nlp("IL-2-mediated")] == ["IL", "-", "2", "-", "mediated"]
+
+
+def call_optimizer(create, tmp_path, encoder):
+    assert create(0.1).learn_rate == 0.1
+
+
+def call_reader(create, tmp_path, encoder):
+    nlp = spacy.blank("en")
+    DocBin(docs=[nlp("One."), nlp("Two.")]).to_disk(tmp_path / "a.spacy")
+    examples = list(create({"a": tmp_path / "a.spacy"})(nlp))
+    assert [get_task(example.predicted) for example in examples] == ["a", "a"]
+
+
+def call_scorer(make, tmp_path, encoder):
+    assert make()([])["heads_f"] is None
+
+
+def call_cli(app, tmp_path, encoder):
+    result = CliRunner().invoke(spacy_app, ["bioner", "--help"])
+    assert result.exit_code == 0 and "annotate" in result.output
+
+
+CALLS = {
+    "gerbera_ner": call_factory,
+    "spacy-bioner.MultiHeadTagger.v1": call_multi_head,
+    "spacy-bioner.TransformerModel.v1": call_transformer,
+    "spacy-bioner.OnnxTagger.v1": call_onnx,
+    "spacy-bioner.Tokenizer.v1": call_tokenizer,
+    "spacy-bioner.AdamW.v1": call_optimizer,
+    "spacy-bioner.MultiTaskCorpus.v1": call_reader,
+    "spacy-bioner.heads_scorer.v1": call_scorer,
+    "bioner": call_cli,
+}
+
+
+@pytest.mark.parametrize(("group", "name", "target"), ENTRY_POINTS)
+def test_can_be_called(group, name, target, tmp_path, tiny_encoder):
+    CALLS[name](resolve(target), tmp_path, str(tiny_encoder))
