@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -22,6 +23,8 @@ HEADS = {
 }
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 try:
     import torch
 except ImportError:  # the compiled form's tests need none

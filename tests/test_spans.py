@@ -37,7 +37,7 @@ def test_best_first_prefers_score_then_length_then_left():
 
 @pytest.fixture
 def doc():
-    doc = Doc(VOCAB, words="aspirin for renal failure and pain".split())
+    doc = Doc(VOCAB, words=["aspirin", "for", "renal", "failure", "and", "pain"])
     old = [Span(doc, 0, 1, "DRUG", kb_id="D1", span_id="x"), Span(doc, 2, 4, "OLD")]
     doc.set_ents(old)
     return doc

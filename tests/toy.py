@@ -94,7 +94,9 @@ def transformer_pipeline(encoder: str | Path, **settings) -> Language:
         },
     }
     nlp.add_pipe("transformer", config={"model": model})
-    nlp.add_pipe("gerbera_ner", name="ner", config={"model": {"hidden": 24}, **settings})
+    nlp.add_pipe(
+        "gerbera_ner", name="ner", config={"model": {"hidden": 24}, **settings}
+    )
     return nlp
 
 
@@ -108,7 +110,7 @@ def step(nlp: Language, examples, optimizer, drop: float = 0.0) -> dict[str, flo
 
 
 def train(nlp: Language, examples, steps: int, rate: float = 0.01) -> list[float]:
-    """Initialize and train. RETURNS (list[float]): The component's loss at each step."""
+    """Initialize and train. RETURNS (list[float]): The loss at each step."""
     optimizer = nlp.initialize(lambda: examples)
     optimizer.learn_rate = rate
     return [step(nlp, examples, optimizer)["ner"] for _ in range(steps)]

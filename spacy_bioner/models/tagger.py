@@ -70,7 +70,10 @@ def routes_of(model: Model, docs: list[Doc]) -> list[list[str]]:
 
 
 def forward(model: Model, docs: list[Doc], is_train: bool) -> tuple[Scores, Callable]:
-    X, backprop_tok2vec = model.get_ref("tok2vec")(docs, is_train)
+    if any(len(doc) for doc in docs):
+        X, backprop_tok2vec = model.get_ref("tok2vec")(docs, is_train)
+    else:  # a listener cannot pool nothing
+        X, backprop_tok2vec = [model.ops.alloc2f(0, 0) for _ in docs], lambda dX: docs
     routes = routes_of(model, docs)
     Y, backprop_heads = model.get_ref("heads")((X, routes), is_train)
 

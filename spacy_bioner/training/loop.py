@@ -54,12 +54,13 @@ def train(
 
     RETURNS (Language): The pipeline after the last step.
     """
+    output.mkdir(parents=True, exist_ok=True)
     saved = [output / CHECKPOINT, output / PREVIOUS]
     if not resume:
         for checkpoint in saved:
             shutil.rmtree(checkpoint, ignore_errors=True)
     nlp = init_nlp(config, use_gpu=use_gpu)
-    progress, config = Progress(), nlp.config
+    progress, config = Progress(), nlp.config.copy()
     for checkpoint in [path for path in saved if path.exists()][:1]:
         nlp.from_disk(checkpoint / "pipeline")
         nlp.config = config  # the checkpoint's own may be older

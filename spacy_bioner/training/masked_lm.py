@@ -73,13 +73,16 @@ def make_batches(windows: list[Window], budget: int, rng) -> list[list[Window]]:
     order = sorted(
         range(len(windows)), key=lambda i: (len(windows[i].ids) // 8, noise[i])
     )
-    batches: list[list[Window]] = [[]]
+    batches: list[list[Window]] = []
+    longest = 0
     for i in order:
-        if (len(batches[-1]) + 1) * len(windows[i].ids) > budget:
+        longest = max(longest, len(windows[i].ids))
+        if not batches or (len(batches[-1]) + 1) * longest > budget:
             batches.append([])
+            longest = len(windows[i].ids)
         batches[-1].append(windows[i])
     rng.shuffle(batches)
-    return [batch for batch in batches if batch]
+    return batches
 
 
 def _collate(batch: list[Window], share: float, tokenizer, rng):

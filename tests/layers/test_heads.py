@@ -1,10 +1,13 @@
 """Routed heads: gradients are right, and reach only the heads that were asked."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from spacy_bioner.layers.heads import RoutedHeads, add_head, head_params
 
+pairs = partial(zip, strict=True)
 WIDTH, HEADS = 4, {"one": 3, "two": 5}
 
 
@@ -39,13 +42,16 @@ def test_each_input_goes_to_its_own_heads(model):
 def test_gradient_of_input_and_parameters_is_numerically_right(model):
     X, routes = vectors(2, 3, 1), [["one"], ["two"], ["one", "two"]]
     Y, backprop = model((X, routes), True)
-    weights = [{k: np.cos(np.arange(v.size).reshape(v.shape)) for k, v in y.items()}
-               for y in Y]  # fmt: skip
-    dX = backprop([{k: v.astype("float32") for k, v in w.items()} for w in weights])
+    weights = [
+        {k: np.cos(np.arange(y.size)).astype("f") for k, y in x.items()} for x in Y
+    ]
+    dX = backprop(
+        [{k: w[k].reshape(y[k].shape) for k in y} for y, w in pairs(Y, weights)]
+    )
 
     def total() -> float:
         Y = model.predict((X, routes))
-        return sum(float((Y[i][k] * weights[i][k]).sum()) for i in range(3) for k in Y[i])
+        return sum(float(y[k].ravel() @ w[k]) for y, w in pairs(Y, weights) for k in y)
 
     def numeric(array, at) -> float:
         kept, eps = array[at], 1e-2
@@ -68,7 +74,8 @@ def test_a_head_without_gradient_for_one_input_still_learns_from_the_others(mode
     """An input routed to two heads may have a gradient for one of them only."""
     X = vectors(2, 3)
     Y, backprop = model((X, [["one"], ["one", "two"]]), True)
-    dX = backprop([{"one": np.ones_like(Y[0]["one"])}, {"two": np.ones_like(Y[1]["two"])}])
+    dY = [{"one": np.ones_like(Y[0]["one"])}, {"two": np.ones_like(Y[1]["two"])}]
+    dX = backprop(dY)
     mixed = gradients(model)
     assert all(np.abs(dx).sum() > 0 for dx in dX)
     for param in list(mixed):

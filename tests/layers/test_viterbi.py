@@ -3,9 +3,9 @@
 from itertools import product
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from spacy_bioner.layers.viterbi import best_paths, is_valid
 from spacy_bioner.tags import tag_names
@@ -28,17 +28,15 @@ def by_brute_force(scores: np.ndarray, names: list[str]) -> float:
     )
 
 
+LENGTHS = st.lists(st.integers(0, 3), min_size=1, max_size=4)
 
-@given(st.integers(0, 2), st.lists(st.integers(0, 3), min_size=1, max_size=4), st.data())
+
+@given(st.integers(0, 2), LENGTHS, st.data())
 def test_best_paths_are_the_best_valid_ones(n_labels, lengths, data):
     names = tag_names(["A", "B"][:n_labels])
-    score = st.integers(-4, 4)
+    score = st.integers(-4, 4).map(float)
     batch = [
-        np.array(
-            data.draw(st.lists(score, min_size=n * len(names), max_size=n * len(names))),
-            dtype="float32",
-        ).reshape(n, len(names))
-        for n in lengths
+        data.draw(arrays("float32", (n, len(names)), elements=score)) for n in lengths
     ]
     for scores, path in zip(batch, best_paths(batch), strict=True):
         assert path.shape == (len(scores),)

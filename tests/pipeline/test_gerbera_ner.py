@@ -4,7 +4,6 @@ import pickle
 import subprocess
 import sys
 
-
 import numpy as np
 import pytest
 import spacy
@@ -247,9 +246,10 @@ def encoder_gradient(nlp, batch, exclude=()) -> np.ndarray:
     """The whole gradient of the shared transformer after one update, then cleared."""
     hf = nlp.get_pipe("transformer").model.transformer
     nlp.update(batch, sgd=False, exclude=exclude)
-    grads = [p.grad.numpy().copy().ravel() for p in hf.parameters() if p.grad is not None]
+    grads = [p.grad for p in hf.parameters() if p.grad is not None]
+    flat = np.concatenate([grad.numpy().ravel() for grad in grads])
     hf.zero_grad()
-    return np.concatenate(grads)
+    return flat
 
 
 def test_other_listeners_learn_from_a_batch_without_any_of_our_documents(tiny_encoder):
@@ -279,14 +279,16 @@ def test_gradients_of_two_listeners_add_up_beside_an_empty_document(tiny_encoder
 
 
 def gold(nlp, predicted_words, reference_words, ents, missing=()):
-    spaces = [False] * len(predicted_words)
-    predicted = Doc(nlp.vocab, words=predicted_words, spaces=spaces)
-    reference = Doc(nlp.vocab, words=reference_words, spaces=[False] * len(reference_words))
+    predicted, reference = (
+        Doc(nlp.vocab, words=words, spaces=[False] * len(words))
+        for words in (predicted_words, reference_words)
+    )
     reference.set_ents(
         [Span(reference, *ent, label="GENE") for ent in ents],
         missing=[reference[i : i + 1] for i in missing],
     )
-    return nlp.get_pipe("ner")._gold_tags(Example(predicted, reference), ["GENE"]).tolist()
+    example = Example(predicted, reference)
+    return nlp.get_pipe("ner")._gold_tags(example, ["GENE"]).tolist()
 
 
 def test_gold_border_inside_a_predicted_token_is_unknown(untrained):
@@ -492,9 +494,7 @@ def test_group_is_sorted_and_survives_serialization():
         assert [(s.start, s.end) for s in group] == [(0, 1), (1, 4), (1, 2), (4, 5)]
         assert list(group.attrs["heads"]) == ["b", "b", "a", "a"]
         assert group.attrs["scores"].dtype == np.float32
-        assert np.array_equal(
-            group.attrs["scores"], doc.spans["mine"].attrs["scores"]
-        )
+        assert np.array_equal(group.attrs["scores"], doc.spans["mine"].attrs["scores"])
 
 
 @pytest.mark.parametrize(
@@ -582,7 +582,10 @@ def test_round_trip_with_a_transformer(tiny_encoder, tmp_path):
 
 def test_settings_survive(tmp_path):
     nlp = cnn_pipeline(
-        owners={"GENE": "genes"}, ents_policy="keep", spans_key="k", general=["diseases"]
+        owners={"GENE": "genes"},
+        ents_policy="keep",
+        spans_key="k",
+        general=["diseases"],
     )
     nlp.initialize(lambda: toy_examples(nlp))
     nlp.get_pipe("ner").cfg["temperatures"] = {"genes": 1.5}

@@ -1,0 +1,136 @@
+"""The trainable encoder: the states and gradients of plain torch, nothing cut."""
+
+import shutil
+
+import numpy as np
+import pytest
+import spacy
+from toy import toy_examples, train, transformer_pipeline
+
+TEXTS = [
+    "Mutation of the BRCA1 gene in patients (n = 12).",
+    "",
+    " \n\t ",
+    "x",
+    "the acid β 👩‍🔬 中文 naïve",
+]
+LONG = ["of the gene " * 80, "x" * 600, "p53 " + "y" * 600 + " the end", "a\n\n\n" * 50]
+
+
+@pytest.fixture(scope="module")
+def nlp(tiny_encoder):
+    nlp = transformer_pipeline(tiny_encoder)
+    nlp.initialize(lambda: toy_examples(nlp))
+    return nlp
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_encoder):
+    """The same encoder without any of us."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    tokenizer.backend_tokenizer.no_truncation()
+    return tokenizer, AutoModel.from_pretrained(tiny_encoder).eval()
+
+
+def states_of(nlp, texts) -> list[np.ndarray]:
+    """What a listening component gets for each document."""
+    docs = [nlp.make_doc(text) for text in texts]
+    listener = nlp.get_pipe("ner").model.get_ref("tok2vec")
+    return listener.predict(list(nlp.get_pipe("transformer").pipe(docs)))
+
+
+def test_a_batch_of_nothing_is_fine(nlp):
+    assert [doc.text for doc in nlp.pipe(["", ""])] == ["", ""]
+    assert nlp("").ents == ()
+
+
+def plain_states(plain, doc):
+    """The state of each token's first piece, or of [CLS] where it has none."""
+    import torch
+
+    tokenizer, encoder = plain
+    encoded = tokenizer(doc.text, add_special_tokens=False, return_offsets_mapping=True)
+    ids = [tokenizer.cls_token_id, *encoded["input_ids"], tokenizer.sep_token_id]
+    offsets = [(0, 0), *encoded["offset_mapping"]]
+    rows = []
+    for token in doc:
+        end = token.idx + len(token)
+        touching = [i for i, (a, b) in enumerate(offsets) if a < end and b > token.idx]
+        rows.append(touching[0] if touching else 0)
+    return encoder(input_ids=torch.tensor([ids])).last_hidden_state[0][rows]
+
+
+def test_states_are_those_of_plain_torch(nlp, plain):
+    found = states_of(nlp, TEXTS)
+    assert found[1].shape[0] == 0
+    for i in (0, 2, 3, 4):
+        expected = plain_states(plain, nlp.make_doc(TEXTS[i])).detach().numpy()
+        np.testing.assert_allclose(found[i], expected, atol=1e-4)
+
+
+def test_gradients_are_those_of_plain_torch(nlp, plain):
+    model = nlp.get_pipe("transformer").model
+    docs = [nlp.make_doc(text) for text in TEXTS]
+    batch, backprop = model.begin_update(docs)
+    model.transformer.zero_grad()
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(len(doc), 32)).astype("float32") for doc in docs]
+    backprop(batch.unsplit_by_doc([[weight] for weight in weights if len(weight)]))
+    encoder = plain[1]
+    encoder.zero_grad()
+    for doc, weight in zip(docs, weights, strict=True):
+        if len(doc):
+            states = plain_states(plain, doc)
+            (states * states.new_tensor(weight)).sum().backward()
+    ours = dict(model.transformer.named_parameters())
+    theirs = {
+        k: p.grad.numpy() for k, p in encoder.named_parameters() if "pool" not in k
+    }
+    tiny = 1e-5 * max(np.abs(grad).max() for grad in theirs.values())
+    for name in theirs:
+        if "token_type" not in name:  # theirs has two rows, ours one a shape
+            grad = ours[name].grad.numpy()
+            np.testing.assert_allclose(grad, theirs[name], 1e-3, tiny, err_msg=name)
+
+
+@pytest.mark.parametrize("text", LONG)
+def test_every_token_of_a_long_text_is_read(nlp, text):
+    doc = nlp.make_doc(text)
+    (states,) = states_of(nlp, [text])
+    assert states.shape == (len(doc), 32)
+    assert np.isfinite(states).all() and np.abs(states).sum(axis=1).all()
+    if len(doc) > 100 and not text.isspace():  # context differs from place to place
+        assert len(np.unique(states.round(4), axis=0)) > 20
+
+
+def test_company_changes_nothing(nlp):
+    texts = [text for text in TEXTS + LONG if text]
+    together = states_of(nlp, texts)
+    for text, states in zip(texts, together, strict=True):
+        np.testing.assert_allclose(states_of(nlp, [text])[0], states, atol=1e-5)
+
+
+def test_case_is_told_by_shapes_only_once_they_are_trained(tiny_encoder):
+    nlp = transformer_pipeline(tiny_encoder)
+    examples = toy_examples(nlp)
+    nlp.initialize(lambda: examples)
+    lower, upper = states_of(nlp, ["the gene was", "the gene WAS"])
+    np.testing.assert_allclose(lower, upper, atol=1e-6)
+    train(nlp, examples, 3)
+    lower, upper = states_of(nlp, ["the gene was", "the gene WAS"])
+    assert np.abs(lower - upper).max() > 1e-3
+
+
+def test_a_saved_pipeline_needs_no_encoder_folder(tiny_encoder, tmp_path):
+    folder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    nlp = transformer_pipeline(folder)
+    nlp.initialize(lambda: toy_examples(nlp))
+    nlp.to_disk(tmp_path / "pipeline")
+    shutil.rmtree(folder)
+    again = spacy.load(tmp_path / "pipeline")
+    for ours, theirs in zip(
+        states_of(again, TEXTS), states_of(nlp, TEXTS), strict=True
+    ):
+        assert np.array_equal(ours, theirs)

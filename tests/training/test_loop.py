@@ -1,0 +1,145 @@
+"""A run that was interrupted ends with the weights of one that was not."""
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from thinc.api import Config
+from toy import cnn_pipeline, toy_examples, transformer_pipeline
+
+from spacy_bioner.training import loop
+
+STEPS = {"heads_f": 1.0, "ents_f": 0.0}
+ADAMW = {
+    "@optimizers": "spacy-bioner.AdamW.v1",
+    "learn_rate": {
+        "@schedules": "warmup_linear.v1",
+        "warmup_steps": 3,
+        "total_steps": 40,
+        "initial_rate": 0.01,
+    },
+}
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_in(monkeypatch, epoch: int) -> None:
+    """Let the next training stop after the first step of an epoch."""
+    original = loop.train_while_improving
+
+    def steps(*args, **kwargs):
+        for item in original(*args, **kwargs):
+            if item[1]["epoch"] == epoch:
+                raise Interrupted
+            yield item
+
+    monkeypatch.setattr(loop, "train_while_improving", steps)
+
+
+def make_config(folder, nlp, **training) -> Config:
+    """Train `nlp` on the toy corpora: 12 documents, 6 in a batch."""
+    sources = {}
+    for task in ("diseases", "genes"):
+        docs = [e.y for e in toy_examples(nlp) if e.y._.bioner_task == task]
+        sources[task] = str(folder / f"{task}.spacy")
+        DocBin(docs=docs).to_disk(sources[task])
+    reader = {"@readers": "spacy-bioner.MultiTaskCorpus.v1", "sources": sources}
+    config = nlp.config.copy()
+    config["corpora"] = {"train": reader, "dev": reader}
+    config["training"].update(
+        {
+            "dropout": 0.2,
+            "max_epochs": 0,
+            "max_steps": 0,
+            "eval_frequency": 2,
+            "patience": 0,
+            "batcher": {"@batchers": "spacy.batch_by_sequence.v1", "size": 6},
+            "optimizer": ADAMW,
+            "score_weights": STEPS,
+            **training,
+        }
+    )
+    return Config(config)
+
+
+def weights(nlp) -> dict[str, np.ndarray]:
+    """Every number that training changes."""
+    found = {}
+    for name, pipe in nlp.pipeline:
+        for i, node in enumerate(pipe.model.walk()):
+            for param in node.param_names:
+                if node.has_param(param):
+                    found[f"{name} {i} {param}"] = node.get_param(param).copy()
+    if "transformer" in nlp.pipe_names:
+        encoder = nlp.get_pipe("transformer").model.transformer
+        for name, parameter in encoder.named_parameters():
+            found[name] = parameter.detach().numpy().copy()
+    return found
+
+
+def assert_same(one, two) -> None:
+    one, two = weights(one), weights(two)
+    assert one.keys() == two.keys()
+    assert [name for name in one if not np.array_equal(one[name], two[name])] == []
+
+
+@pytest.mark.parametrize("backbone", ["cnn", "transformer"])
+def test_a_run_interrupted_twice_ends_the_same(
+    backbone, tiny_encoder, tmp_path, monkeypatch
+):
+    if backbone == "cnn":
+        nlp = cnn_pipeline()
+        config = make_config(
+            tmp_path, nlp, max_epochs=3, optimizer={"@optimizers": "Adam.v1"}
+        )
+    else:
+        nlp = transformer_pipeline(tiny_encoder)
+        config = make_config(tmp_path, nlp, max_epochs=3)
+        encoder = config["components"]["transformer"]["model"]
+        encoder["transformer_config"]["hidden_dropout_prob"] = 0.2
+    config["corpora"]["train"]["weights"] = {"genes": 1.5}  # chance in the reader too
+    whole = loop.train(config, tmp_path / "whole")
+    for epoch in (1, 2):
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            interrupt_in(patch, epoch)
+            loop.train(config, tmp_path / "parts")
+    parts = loop.train(config, tmp_path / "parts")
+    assert_same(whole, parts)
+    last = spacy.load(tmp_path / "parts" / "model-last")
+    assert_same(whole, last)
+    best = spacy.load(tmp_path / "parts" / "model-best")
+    assert set(STEPS) <= set(best.meta["performance"])
+    assert not (tmp_path / "parts" / "checkpoint.old").exists()
+
+
+def test_a_finished_run_can_be_prolonged(tmp_path):
+    """At max_steps = 2 the checkpoint holds two steps, all that were asked but one."""
+    short, long = (make_config(tmp_path, cnn_pipeline(), max_steps=n) for n in (2, 5))
+    whole = loop.train(long, tmp_path / "whole")
+    first = loop.train(short, tmp_path / "parts")
+    again = loop.train(short, tmp_path / "parts")
+    assert_same(first, again)
+    prolonged = loop.train(long, tmp_path / "parts")
+    assert_same(whole, prolonged)
+    assert prolonged.config["training"]["max_steps"] == 5
+    anew = loop.train(short, tmp_path / "parts", resume=False)
+    assert_same(first, anew)
+
+
+def test_a_crash_while_the_checkpoints_are_swapped_loses_nothing(tmp_path):
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=5)
+    whole = loop.train(config, tmp_path / "run")
+    (tmp_path / "run" / "checkpoint").rename(tmp_path / "run" / "checkpoint.old")
+    (tmp_path / "run" / "checkpoint.new").mkdir()  # half written
+    assert_same(whole, loop.train(config, tmp_path / "run"))
+
+
+def test_a_stream_trains_too(tmp_path):
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=3, max_epochs=-1)
+    before = weights(loop.init_nlp(config))
+    after = weights(loop.train(config, tmp_path / "run"))
+    genes = [name for name in after if "genes:" in name]
+    assert len(genes) == 4
+    assert not any(np.array_equal(before[name], after[name]) for name in genes)

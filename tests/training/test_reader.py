@@ -1,0 +1,154 @@
+"""The mixed corpus: weights, chance, cuts, and one document at a time."""
+
+from collections import Counter
+from itertools import islice
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.tokens import Doc, DocBin, Span
+from toy import LABELS, SENTENCES, annotate
+
+from spacy_bioner.errors import BionerError
+from spacy_bioner.task import get_task
+from spacy_bioner.training import reader
+from spacy_bioner.training.reader import create_multi_task_corpus, sentence_runs
+
+NLP = spacy.blank("en")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Two corpora of 20 documents, the first in two files."""
+    folder = tmp_path_factory.mktemp("corpora")
+    for task, labels in LABELS.items():
+        docs = [
+            annotate(NLP, f"Number {i} : {SENTENCES[i % 6]}", labels) for i in range(20)
+        ]
+        for part, some in enumerate((docs[:9], docs[9:])):
+            path = folder / task / f"{part}.spacy"
+            path.parent.mkdir(exist_ok=True)
+            DocBin(docs=some).to_disk(path)
+    return {task: folder / task for task in LABELS}
+
+
+def texts(corpus, task=None) -> list[str]:
+    wanted = [eg for eg in corpus(NLP) if task in (None, get_task(eg.predicted))]
+    return [example.text for example in wanted]
+
+
+def test_every_document_once_and_marked(sources):
+    examples = list(create_multi_task_corpus(sources)(NLP))
+    assert Counter(get_task(e.predicted) for e in examples) == dict.fromkeys(LABELS, 20)
+    for example in examples:
+        assert get_task(example.reference) == get_task(example.predicted)
+        assert not example.predicted.ents
+    tasks = [get_task(example.predicted) for example in examples[:6]]
+    assert tasks == ["diseases", "genes"] * 3  # interleaved
+
+
+def test_weights_repeat_and_thin_out(sources):
+    corpus = create_multi_task_corpus(sources, {"diseases": 2.0, "genes": 0.5})
+    found = [texts(corpus, "diseases"), texts(corpus, "genes"), texts(corpus, "genes")]
+    assert sorted(Counter(found[0]).values()) == [2] * 20
+    assert 3 <= len(found[1]) <= 17 and len(set(found[1])) == len(found[1])
+    assert found[1] != found[2]  # drawn anew
+
+
+def test_weight_of_one_and_a_half_holds_every_document(sources):
+    corpus = create_multi_task_corpus(sources, {"genes": 1.5, "diseases": 0.0})
+    counts = Counter(texts(corpus))
+    assert len(counts) == 20 and set(counts.values()) == {1, 2}
+
+
+def test_the_seed_and_the_epoch_decide(sources):
+    def epochs(seed):
+        corpus = create_multi_task_corpus(sources, {"genes": 0.5}, seed=seed)
+        return [texts(corpus) for _ in range(3)]
+
+    assert epochs(1) == epochs(1) != epochs(2)
+    one, two, three = epochs(1)
+    assert one != two != three
+    corpus = create_multi_task_corpus(sources, {"genes": 0.5}, seed=1)
+    corpus.epoch = 2  # as a resumed training sets it
+    assert texts(corpus) == three
+
+
+def test_limit_counts_documents_of_each_corpus(sources):
+    assert len(texts(create_multi_task_corpus(sources, limit=12))) == 24
+
+
+def test_documents_come_one_at_a_time(sources, monkeypatch):
+    made = []
+    keep = reader.make_example
+    monkeypatch.setattr(
+        reader, "make_example", lambda *args: made.append(1) or keep(*args)
+    )
+    opened = []
+    from_disk = DocBin.from_disk
+    monkeypatch.setattr(
+        DocBin, "from_disk", lambda s, p: opened.append(p) or from_disk(s, p)
+    )
+    stream = create_multi_task_corpus(sources, {"genes": 3.0})(NLP)
+    assert not made and not opened
+    assert len(list(islice(stream, 5))) == 5
+    assert len(made) <= 6 and len(opened) == 2  # of 4 files
+
+
+def test_predicted_is_raw_text(tmp_path):
+    """Gold tokens would never be seen at inference."""
+    words = ["IL", "-", "2", "rises"]
+    doc = Doc(NLP.vocab, words=words, spaces=[False, False, True, False])
+    doc.ents = [Span(doc, 0, 3, "GENE")]
+    DocBin(docs=[doc]).to_disk(tmp_path / "x.spacy")
+    (example,) = create_multi_task_corpus({"x": tmp_path / "x.spacy"})(NLP)
+    assert [token.text for token in example.predicted] == ["IL-2", "rises"]
+    assert example.get_aligned_ner() == ["U-GENE", "O"]
+
+
+def test_long_documents_are_cut_at_sentences(tmp_path):
+    doc = annotate(NLP, " ".join(SENTENCES[:5]))
+    for token in doc:
+        token.is_sent_start = token.i == 0 or doc[token.i - 1].text == "."
+    DocBin(docs=[doc]).to_disk(tmp_path / "x.spacy")
+    corpus = create_multi_task_corpus({"x": tmp_path / "x.spacy"}, max_length=20)
+    examples = list(corpus(NLP))
+    assert [len(example.reference) for example in examples] == [17, 14, 8]
+    assert all(example.text.strip().endswith(".") for example in examples)
+    found = [ent.text for example in examples for ent in example.reference.ents]
+    assert found == [ent.text for ent in doc.ents]
+    whole = create_multi_task_corpus({"x": tmp_path / "x.spacy"})
+    assert texts(whole) == [doc.text]
+
+
+@given(st.data())
+def test_runs_cover_everything_and_cut_no_entity(data):
+    n = data.draw(st.integers(1, 40))
+    doc = Doc(NLP.vocab, words=["w"] * n)
+    if data.draw(st.booleans()):
+        for token in doc:
+            token.is_sent_start = token.i == 0 or data.draw(st.booleans())
+    borders = sorted(data.draw(st.sets(st.integers(0, n), max_size=8)))
+    doc.ents = [
+        Span(doc, start, end, "X")
+        for start, end in zip(borders[::2], borders[1::2], strict=False)
+    ]
+    longest = data.draw(st.integers(1, 15))
+    runs = list(sentence_runs(doc, longest))
+    assert [i for start, end in runs for i in range(start, end)] == list(range(n))
+    inside = {i for ent in doc.ents for i in range(ent.start + 1, ent.end)}
+    known = doc.has_annotation("SENT_START")
+    for start, end in runs:
+        assert start not in inside
+        assert not known or doc[start].is_sent_start or start == 0
+        if end - start > longest:  # only what cannot be cut
+            middle = set(range(start + 1, end)) - inside
+            assert not any(doc[i].is_sent_start or not known for i in middle)
+
+
+def test_errors(sources, tmp_path):
+    with pytest.raises(BionerError, match="B401.*'gone'.*nowhere"):
+        create_multi_task_corpus({"gone": tmp_path / "nowhere"})
+    with pytest.raises(BionerError, match="B402.*'other'"):
+        create_multi_task_corpus(sources, {"other": 1.0})
