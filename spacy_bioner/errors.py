@@ -95,3 +95,7 @@ class Errors(metaclass=_Coded):
     B609 = "{path} holds no archive to unpack (.tar.xz, .tar.gz, .tgz, .txt.xz)."
     B610 = "{path} exists and is no package; choose another place."
     B611 = "{path} is no package name: expected FOLDER/{lang}_NAME."
+    B612 = (
+        "--half is for a trainable pipeline with a `transformer`; this one has "
+        "{components}."
+    )

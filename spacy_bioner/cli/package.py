@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import srsly
 import typer
+from spacy.language import Language
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
@@ -30,6 +31,9 @@ def package_cli(
         Path | None, Opt(help="What `evaluate --output` saved, for the model card")
     ] = None,
     version: Annotated[str, Opt(help="Instead of that of --meta")] = "",
+    half: Annotated[
+        bool, Opt("--half", help="Encoder in half precision: half the size")
+    ] = False,
 ):
     """Write an installable source package with the weights inside, so that
     `pip install OUT` and `spacy.load("en_NAME")` need no network. An earlier package
@@ -47,6 +51,8 @@ def package_cli(
         meta["requirements"] = [*meta.get("requirements", []), *TRANSFORMER_NEEDS]
     with tempfile.TemporaryDirectory() as folder:
         srsly.write_json(Path(folder) / "meta.json", meta)
+        if half:
+            model = save_half(nlp, Path(folder) / "half")
         package(
             model,
             Path(folder),
@@ -60,6 +66,21 @@ def package_cli(
         output.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(made, output)
     msg.good(f"Install it with: pip install ./{output.as_posix()}")
+
+
+def save_half(nlp: Language, output: Path) -> Path:
+    """Write a trainable pipeline with its encoder's weights in half precision; they
+    are single again once loaded.
+
+    Raises BionerError if the pipeline has no transformer.
+    """
+    if "transformer" not in nlp.component_names:
+        raise BionerError(Errors.B612.format(components=nlp.component_names))
+    encoder: Any = nlp.get_pipe("transformer")
+    encoder.model.transformer.half()
+    nlp.to_disk(output)
+    encoder.model.transformer.float()
+    return output
 
 
 def make_meta(
