@@ -77,6 +77,7 @@ def make_trained(encoder: Path) -> Language:
     """A pipeline with random weights, of a size that finds entities everywhere."""
     import torch
 
+    torch.manual_seed(0)
     nlp = transformer_pipeline(str(encoder), general=["everyday"])
     nlp.tokenizer = make_tokenizer(nlp.vocab)
     nlp.add_pipe("sentencizer", first=True)
