@@ -408,8 +408,8 @@ class GerberaNER(TrainablePipe):
 
         labels (dict): Labels by head, as `spacy init labels` writes them; the data
             is not searched then.
-        warm_start (str): A trained pipeline whose heads, where task and labels are
-            the same, are the starting point.
+        warm_start (str): A trained pipeline, by folder or installed name, whose
+            heads are the starting point where task and labels are the same.
         """
         self._trainable_heads()
         validate_get_examples(get_examples, "GerberaNER.initialize")
@@ -425,7 +425,7 @@ class GerberaNER(TrainablePipe):
         set_heads(self.model, self.heads)
         self._set_run()
         if warm_start is not None:
-            self._warm_start(Path(warm_start))
+            self._warm_start(warm_start)
 
     def _find_labels(self, get_examples) -> dict[str, list[str]]:
         found: dict[str, set[str]] = defaultdict(set)
@@ -451,7 +451,7 @@ class GerberaNER(TrainablePipe):
             head for head in self.heads if head not in self.cfg["general"]
         ]
 
-    def _warm_start(self, path: Path) -> None:
+    def _warm_start(self, path: str | Path) -> None:
         others = [pipe for _, pipe in util.load_model(path).components]
         heads, shared = self._trainable_heads(), []
         for other in (pipe for pipe in others if isinstance(pipe, GerberaNER)):
