@@ -24,6 +24,7 @@ FLOORS = {
     "kb": 1,
 }
 HEAVY = ("torch", "transformers", "spacy_transformers", "spacy_llm", "scispacy", "onnx")
+# As if these were not installed: no module, and no entry point that names one.
 BLOCK = f"""
 import importlib.abc, sys
 class Block(importlib.abc.MetaPathFinder):
@@ -31,6 +32,13 @@ class Block(importlib.abc.MetaPathFinder):
         if name.partition(".")[0] in {HEAVY}:
             raise ModuleNotFoundError(f"blocked: {{name}}", name=name)
 sys.meta_path.insert(0, Block())
+import catalogue
+class Rest:
+    found = catalogue.AVAILABLE_ENTRY_POINTS
+    def select(self, group):
+        points = self.found.select(group=group)
+        return [p for p in points if p.value.partition(".")[0] not in {HEAVY}]
+catalogue.AVAILABLE_ENTRY_POINTS = Rest()
 """
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
