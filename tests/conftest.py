@@ -117,6 +117,6 @@ def tiny_trained(tiny_encoder) -> Language:
 def tiny_compiled(tiny_trained) -> Language:
     """The same in compiled form, int8."""
     pytest.importorskip("onnx")
-    from spacy_bioner.training.export import compile_pipeline
+    from spacy_bioner.pipeline.export import compile_pipeline
 
     return compile_pipeline(tiny_trained)

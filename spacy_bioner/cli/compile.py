@@ -57,7 +57,7 @@ def compile_cli(
     texts = read_sample(sample)
     check_output(output)
     source = load_trained(trained)
-    from spacy_bioner.training.export import compile_pipeline, full_precision
+    from spacy_bioner.pipeline.export import compile_pipeline, full_precision
 
     msg.info(f"Compiling {trained}")
     compile_pipeline(source, quantize, name).to_disk(output)

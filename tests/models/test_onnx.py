@@ -17,8 +17,8 @@ from thinc.api import Config
 
 from spacy_bioner.errors import BionerError
 from spacy_bioner.models.onnx import build_onnx_tagger
+from spacy_bioner.pipeline.export import compile_pipeline
 from spacy_bioner.task import set_task
-from spacy_bioner.training.export import compile_pipeline
 
 TEXTS = [
     "",

@@ -24,7 +24,7 @@ from thinc.api import Model
 from ..errors import BionerError, Errors
 from ..layers.heads import head_params
 from ..models.onnx import Compiled, make_session
-from ..pipeline.gerbera_ner import GerberaNER
+from .gerbera_ner import GerberaNER
 
 NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
 OPSET = 17
