@@ -15,28 +15,9 @@ from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors
 from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.sample import SENTENCES
 
 Arg, Opt = typer.Argument, typer.Option
-
-# Written for this purpose; what they say need not be true.
-SAMPLE = """
-Mutations of BRCA1 and BRCA2 raise the risk of hereditary breast and ovarian cancer.
-Cisplatin-induced nephrotoxicity was milder in rats given N-acetylcysteine.
-The IL-2 receptor alpha chain is transcribed in T lymphocytes and Jurkat cells.
-We report a 54-year-old woman with type 2 diabetes mellitus and chronic kidney disease.
-Escherichia coli and Saccharomyces cerevisiae were grown at 37 and 30 °C.
-No patient with ataxia telangiectasia carried the C282Y variant of the HFE gene.
-Binding of NF-kappa B to the HIV-1 LTR was abolished by the antioxidant PDTC (100 µM).
-HeLa and MCF-7 cells were transfected with siRNA against p53 or a scrambled one.
-Acute renal failure and hypotension followed the third dose of amphotericin B.
-Phosphorylation of STAT3 by JAK1 was seen in CD34+ haematopoietic progenitors only.
-In mice fed a high-fat diet, metformin lowered hepatic triglycerides and serum insulin.
-Duchenne muscular dystrophy is caused by loss of dystrophin; Becker's form is milder.
-The 5'-flanking region of the human beta-globin gene binds GATA-1 and Sp1.
-Lithium toxicity presented as tremor, confusion and nephrogenic diabetes insipidus.
-Arabidopsis thaliana seedlings lacking PHYB flower early under short days.
-Both siblings had Wilson's disease, with copper deposits in the liver and the cornea.
-""".strip().split("\n")
 
 
 @friendly_errors
@@ -60,7 +41,7 @@ def compile_cli(
     from spacy_bioner.pipeline.export import compile_pipeline, full_precision
 
     msg.info(f"Compiling {trained}")
-    compile_pipeline(source, quantize, name).to_disk(output)
+    compile_pipeline(source, quantize, name, texts).to_disk(output)
     msg.good(f"Compiled pipeline: {output}")
     msg.info(f"Comparing both on {len(texts)} texts")
     compiled = spacy.load(output)
@@ -91,7 +72,7 @@ def check_output(path: Path) -> None:
 def read_sample(path: Path | None) -> list[str]:
     """The lines of a text file, or our own sentences, alone and together."""
     if path is None:
-        return [*SAMPLE, " ".join(SAMPLE)]
+        return [*SENTENCES, " ".join(SENTENCES)]
     try:
         texts = [line for line in path.read_text("utf8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):

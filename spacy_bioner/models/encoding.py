@@ -72,3 +72,14 @@ def _stretches(text: str) -> Iterator[tuple[int, str]]:
         yield start, text[start:end]
         start = end
     yield start, text[start:]
+
+
+def frame(
+    encoded: Encoded, window: Window, first: int, last: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A window's ids and shapes between special tokens.  # (pieces + 2,) each"""
+    ids, shapes = np.zeros((2, window.stop - window.start + 2), dtype="int64")
+    ids[0], ids[-1] = first, last
+    ids[1:-1] = encoded.ids[window.start : window.stop]
+    shapes[1:-1] = encoded.shapes[window.start : window.stop]
+    return ids, shapes

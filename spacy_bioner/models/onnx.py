@@ -29,7 +29,7 @@ from ..errors import BionerError, Errors
 from ..layers.heads import Scores
 from ..layers.windows import Window
 from ..task import get_task
-from .encoding import Encoded, encode, uncut
+from .encoding import Encoded, encode, frame, uncut
 
 MAX_THREADS = 8  # beyond, the Python side cannot keep them busy
 QUEUED = 16  # windows waiting for each thread
@@ -161,12 +161,9 @@ class OnnxGraph(Shim):
         self, runtime: Runtime, pieces: Encoded, part: Window, out: NDArray[np.float32]
     ) -> None:
         """Run one window and write the rows of its tokens."""
-        size = part.stop - part.start
-        ids, shapes = np.zeros((2, size + 2), dtype="int64")
-        ids[0], ids[-1] = self.compiled.first, self.compiled.last
-        ids[1:-1] = pieces.ids[part.start : part.stop]
-        if self.compiled.word_shapes:
-            shapes[1:-1] = pieces.shapes[part.start : part.stop]
+        ids, shapes = frame(pieces, part, self.compiled.first, self.compiled.last)
+        if not self.compiled.word_shapes:
+            shapes[:] = 0
         inputs = {"ids": ids, "shapes": shapes, "rows": part.rows + 1}
         out[part.tokens] = runtime.session.run(None, inputs)[0]
 

@@ -8,38 +8,51 @@ from __future__ import annotations
 
 import copy
 import logging
+import re
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.util import load_model_from_config
 from thinc.api import Model
 
 from ..errors import BionerError, Errors
 from ..layers.heads import head_params
+from ..models.encoding import encode, frame, uncut
 from ..models.onnx import Compiled, make_session
+from ..sample import SENTENCES
+from ..training.outliers import FP32_LAYER, split_outliers
 from .gerbera_ner import GerberaNER
 
 NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
 OPSET = 17
-LAST_LAYER = "/tags/Gemm"  # stays fp32: it is small, and it decides
+IN_FP32 = re.compile(rf"^/tags/|/{FP32_LAYER}/")  # small, and they decide
 FLOAT = 1  # onnx.TensorProto.FLOAT, the type of what the fusing left untyped
 TOLERANCE = 1e-3  # of fp32 logits
+Windows = Sequence[tuple[NDArray, NDArray]]  # ids and word shapes, (pieces,) each
 
 
-def compile_pipeline(nlp: Language, quantize: str = "int8", name: str = "") -> Language:
+def compile_pipeline(
+    nlp: Language,
+    quantize: str = "int8",
+    name: str = "",
+    texts: Sequence[str] = SENTENCES,
+) -> Language:
     """Make a pipeline without torch out of a trained one.
 
     nlp (Language): Has a `transformer` of architecture TransformerModel.v1 and at
         least one `gerbera_ner` that listens to it. It is not changed.
     quantize (str): "int8" or "none" (fp32).
     name (str): The new pipeline's name; the source's if empty.
+    texts (sequence): Show which of the encoder's activations are too large for int8;
+        a few sentences do.
     RETURNS (Language): The other components, the tokenizer and the meta data are
         copies of the source's.
     Raises BionerError for what cannot be compiled.
@@ -52,8 +65,9 @@ def compile_pipeline(nlp: Language, quantize: str = "int8", name: str = "") -> L
     config = _make_config(nlp, encoder, taggers)
     target = load_model_from_config(config, auto_fill=True)
     target.from_bytes(nlp.to_bytes(exclude=["config.cfg", "transformer", *taggers]))
+    windows = None if quantize == "none" else _make_windows(nlp, encoder, texts)
     for tagger in taggers:
-        _fill(nlp.get_pipe(tagger), target.get_pipe(tagger), encoder, quantize)
+        _fill(nlp.get_pipe(tagger), target.get_pipe(tagger), encoder, windows)
     target.meta["name"] = name or nlp.meta["name"]
     return target
 
@@ -93,7 +107,20 @@ def _make_config(nlp: Language, encoder: Model, taggers: list[str]) -> dict[str,
     return config
 
 
-def _fill(source: Any, target: Any, encoder: Model, quantize: str) -> None:
+def _make_windows(nlp: Language, encoder: Any, texts: Sequence[str]) -> Windows:
+    tokenizer, attrs = encoder.tokenizer, encoder.attrs
+    special = tokenizer.cls_token_id, tokenizer.sep_token_id
+    windows = []
+    for text in texts:
+        size = attrs["window"], attrs["overlap"]
+        pieces = encode(uncut(tokenizer.backend_tokenizer), nlp.make_doc(text), *size)
+        for window in pieces.windows:
+            ids, shapes = frame(pieces, window, *special)
+            windows.append((ids, shapes * attrs["word_shapes"]))
+    return windows
+
+
+def _fill(source: Any, target: Any, encoder: Model, windows: Windows | None) -> None:
     """Give the compiled GerberaNER its graph, its labels and its settings."""
     heads = {k: v for k, v in source.heads.items() if k not in source.cfg["general"]}
     if not heads:
@@ -101,20 +128,21 @@ def _fill(source: Any, target: Any, encoder: Model, quantize: str) -> None:
     target.cfg.update(copy.deepcopy(source.cfg), heads=heads, general=[])
     target.model.attrs["run"] = [k for k in source.model.attrs["run"] if k in heads]
     target.model.shims[0].compiled = make_compiled(
-        encoder, source.model.get_ref("heads"), list(heads), quantize
+        encoder, source.model.get_ref("heads"), list(heads), windows
     )
 
 
 def make_compiled(
-    encoder: Any, heads: Model, names: list[str], quantize: str
+    encoder: Any, heads: Model, names: list[str], windows: Windows | None
 ) -> Compiled:
     """The graph of an encoder and the named heads, with its tokenizer.
 
     encoder (Model): Of architecture TransformerModel.v1, trained.
     heads (Model): `RoutedHeads`, trained.
+    windows (sequence): Sample text for int8; None for fp32.
     """
     return Compiled(
-        graph=make_graph(encoder.transformer, heads, names, quantize),
+        graph=make_graph(encoder.transformer, heads, names, windows),
         tokenizer=encoder.tokenizer.backend_tokenizer.to_str(),
         heads={name: heads.get_param(f"{name}:b2").shape[0] for name in names},
         first=encoder.tokenizer.cls_token_id,
@@ -123,19 +151,23 @@ def make_compiled(
     )
 
 
-def make_graph(encoder, heads: Model, names: list[str], quantize: str) -> bytes:
-    """Export, fuse, check and, if asked, quantize.
+def make_graph(
+    encoder, heads: Model, names: list[str], windows: Windows | None
+) -> bytes:
+    """Export, fuse, check and, given sample text, quantize.
 
     encoder (transformers.PreTrainedModel): Any with BERT's parts: `embeddings` on
         ids and token types, `encoder` on their output.
     """
     module = _make_module(encoder, heads, names)
+    if windows is not None:
+        split_outliers(module.body, windows)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "graph.onnx"
         _export(module, path)
         _fuse(module.body.config, path)
         _check(path, module, encoder)
-        if quantize == "int8":
+        if windows is not None:
             _quantize(path)
         return path.read_bytes()
 
@@ -255,15 +287,17 @@ def _check(path: Path, module, encoder) -> None:
 
 def _quantize(path: Path) -> None:
     """Weights to int8, one scale a column; activations at run time."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    layers = [node.name for node in onnx.load(path).graph.node]
     quantize_dynamic(
         path,
         path,
         per_channel=True,
         reduce_range=False,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=[LAST_LAYER],
+        nodes_to_exclude=[name for name in layers if IN_FP32.search(name)],
         extra_options={"DefaultTensorType": FLOAT},
     )
 
