@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,8 @@ def train_cli(
     from spacy_bioner.training.loop import train
     from spacy_bioner.training.tasks import choose_tasks, fit_schedule
 
+    # thinc asks every tensor for its gradient, and torch remarks on it each time
+    warnings.filterwarnings("ignore", "The .grad attribute of a Tensor")
     setup_gpu(gpu_id)
     overrides = parse_config_overrides(ctx.args)
     config = load_config(config_path, overrides=overrides, interpolate=False)
