@@ -93,8 +93,8 @@ def make_gerbera_ner(
     general (list[str]): General-domain heads: they train the encoder and are not run
         on documents without a task.
     owners (dict): Which head each label of `doc.ents` comes from; "a+b" averages
-        heads. Labels not named are left out. Empty: all, by the first head that has
-        each.
+        heads, and stands as the head of what they find together. Labels not named
+        are left out. Empty: all, by the first head that has each.
     """
     return GerberaNER(
         nlp.vocab,
@@ -253,10 +253,13 @@ class GerberaNER(TrainablePipe):
                 )
         for label, heads in self.owners.items():
             if len(heads) > 1:
-                self._add_average(logits, docs, chosen, label, heads)
+                self._add_average(logits, docs, by_head, chosen, label, heads)
         return chosen
 
-    def _add_average(self, logits, docs, chosen, label: str, heads: list[str]) -> None:
+    def _add_average(
+        self, logits, docs, by_head, chosen, label: str, heads: list[str]
+    ) -> None:
+        """Where heads own a label together, their spans, also kept as "a+b"."""
         rows = [
             i
             for i, doc in enumerate(docs)
@@ -271,6 +274,7 @@ class GerberaNER(TrainablePipe):
         ]
         for i, spans in zip(rows, decode_spans(means, [label], 1.0), strict=True):
             chosen[i].extend(spans)
+            by_head[i].setdefault("+".join(heads), []).extend(spans)
 
     def _write_group(self, doc: Doc, found: dict[str, list]) -> None:
         rows = [(*span, head) for head, spans in found.items() for span in spans]

@@ -448,6 +448,11 @@ def test_owners_can_be_averaged():
     ner.set_annotations([doc], [scores])
     # The surer head wins at the third word; Y has no owner.
     assert [(e.start, e.label_) for e in doc.ents] == [(0, "X"), (2, "X")]
+    # What they found together has a score of its own.
+    group = doc.spans["gerbera"]
+    together = [i for i, head in enumerate(group.attrs["heads"]) if head == "a+b"]
+    assert [group[i].start for i in together] == [0, 2]
+    assert all(0.5 < group.attrs["scores"][i] < 1 for i in together)
 
 
 def test_a_document_of_a_task_gets_all_labels_of_its_head_and_no_other():
