@@ -45,6 +45,10 @@ class Errors(metaclass=_Coded):
         "Component '{name}' has its heads already; add label '{label}' before "
         "`nlp.initialize`."
     )
+    B306 = (
+        "This encoder cannot be copied into the components that listen to it. For a "
+        "component that stands alone, run `spacy bioner compile`."
+    )
 
     # 4xx: training
     B401 = "The corpus of task '{task}' is not at {path}. Run the convert step first."

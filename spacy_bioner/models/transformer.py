@@ -17,6 +17,7 @@ from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model
 
+from ..errors import BionerError, Errors
 from ..layers.windows import Window
 from ..shapes import N_SHAPES
 from .encoding import Encoded, encode, uncut
@@ -85,6 +86,7 @@ def build_transformer(
         set_transformer(model, hf_model)
 
     model.attrs["set_transformer"] = set_shaped_transformer
+    model.attrs["replace_listener_cfg"] = refuse_to_replace_listeners
     model.init = init
     model._func = forward
     model.layers[0].attrs["convert_inputs"] = _as_keywords
@@ -94,6 +96,11 @@ def build_transformer(
     )
     model.attrs["bf16"] = mixed_precision and not on_gpu and has_fast_bf16()
     return model
+
+
+def refuse_to_replace_listeners(*_) -> dict[str, Any]:
+    """spacy-transformers would copy the encoder without its windows and shapes."""
+    raise BionerError(Errors.B306)
 
 
 def has_fast_bf16() -> bool:

@@ -7,6 +7,8 @@ import pytest
 import spacy
 from toy import toy_examples, train, transformer_pipeline
 
+from spacy_bioner.errors import BionerError
+
 TEXTS = [
     "Mutation of the BRCA1 gene in patients (n = 12).",
     "",
@@ -44,6 +46,12 @@ def states_of(nlp, texts) -> list[np.ndarray]:
 def test_a_batch_of_nothing_is_fine(nlp):
     assert [doc.text for doc in nlp.pipe(["", ""])] == ["", ""]
     assert nlp("").ents == ()
+
+
+def test_listeners_cannot_be_replaced_silently(nlp):
+    # spacy-transformers' copy would read other windows, and no shapes.
+    with pytest.raises(BionerError, match="B306"):
+        nlp.replace_listeners("transformer", "ner", ["model.tok2vec"])
 
 
 def plain_states(plain, doc):
