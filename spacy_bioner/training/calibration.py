@@ -75,10 +75,10 @@ def fit_temperature(logits: NDArray[np.float32], gold: NDArray[np.int64]) -> flo
 
 
 def choose_owners(ner, scored: list[tuple[Example, dict]]) -> dict[str, str]:
-    """For each label of several heads: one head, or their average, whichever is best
-    in mean F over the corpora that annotate it."""
+    """For each label that `doc.ents` has: one head that knows it, or the average of
+    all that do, whichever is best in mean F over the corpora that annotate it."""
     owners = {}
-    for label in ner.labels:
+    for label in ner.owners:
         heads = [
             head
             for head, labels in ner.heads.items()

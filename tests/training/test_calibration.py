@@ -1,0 +1,59 @@
+"""Temperatures and owners are what the development data say."""
+
+import numpy as np
+import pytest
+import spacy
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Model
+
+from spacy_bioner.layers.decoding import log_softmax
+from spacy_bioner.pipeline.gerbera_ner import GerberaNER
+from spacy_bioner.tags import UNKNOWN, encode
+from spacy_bioner.task import set_task
+from spacy_bioner.training.calibration import choose_owners, fit_temperature
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_that_made_the_data_is_found(temperature):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 5)).astype("float32") * 3
+    shares = np.exp(log_softmax(logits / temperature))
+    gold = (shares.cumsum(axis=1) > rng.random((len(logits), 1))).argmax(axis=1)
+    gold[:100] = UNKNOWN  # must not count
+    assert fit_temperature(logits, gold) == pytest.approx(temperature, rel=0.06)
+
+
+def component(owners):
+    nlp = spacy.blank("en")
+    ner = GerberaNER(nlp.vocab, Model("none", lambda *_: None), owners=owners)
+    ner.cfg["heads"] = {"a": ["X", "Y"], "b": ["X"]}
+    return nlp, ner
+
+
+def scored_example(nlp, task, gold, by_head):
+    """A document of six words: its gold spans, and what each head is sure of."""
+    words = ["w"] * 6
+    predicted, reference = Doc(nlp.vocab, words), Doc(nlp.vocab, words)
+    reference.set_ents([reference.char_span(2 * i, 2 * i + 1, y) for i, y in gold])
+    set_task(reference, task)
+    scores = {}
+    for head, (labels, spans) in by_head.items():
+        tags = encode([(i, i + 1, y) for i, y in spans], labels, len(words))
+        scores[head] = 8 * np.eye(2 * len(labels) + 1, dtype="float32")[tags]
+    return Example(predicted, reference), scores
+
+
+def test_the_better_head_owns_a_label_and_only_named_labels_have_owners():
+    nlp, ner = component({"X": "a"})
+    heads = {"a": (["X", "Y"], [(0, "X"), (1, "X")]), "b": (["X"], [(3, "X")])}
+    scored = [scored_example(nlp, task, [(3, "X")], heads) for task in "ab"]
+    assert choose_owners(ner, scored) == {"X": "b"}
+    assert ner.cfg["owners"] == {"X": "a"}  # choosing changes nothing
+
+
+def test_without_named_labels_every_label_has_an_owner():
+    nlp, ner = component({})
+    heads = {"a": (["X", "Y"], [(0, "X"), (1, "Y")]), "b": (["X"], [])}
+    scored = [scored_example(nlp, "a", [(0, "X"), (1, "Y")], heads)]
+    assert choose_owners(ner, scored) == {"X": "a", "Y": "a"}
