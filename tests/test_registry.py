@@ -103,6 +103,11 @@ def call_cli(app, tmp_path, encoder):
     assert result.exit_code == 0 and "annotate" in result.output
 
 
+def call_callback(create, folder, encoder):
+    with pytest.raises(KeyError, match="transformer"):
+        create(0.1)(spacy.blank("en"))  # there is none to set
+
+
 CALLS = {
     "gerbera_ner": call_factory,
     "spacy-bioner.MultiHeadTagger.v1": call_multi_head,
@@ -112,6 +117,7 @@ CALLS = {
     "spacy-bioner.AdamW.v1": call_optimizer,
     "spacy-bioner.MultiTaskCorpus.v1": call_reader,
     "spacy-bioner.heads_scorer.v1": call_scorer,
+    "spacy-bioner.encoder_dropout.v1": call_callback,
     "bioner": call_cli,
 }
 
