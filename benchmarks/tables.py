@@ -142,7 +142,7 @@ def trials(records: Records) -> str:
     rows = [
         [r["system"], r["corpus"], r["split"], r["metric"], r["value"], r["note"]]
         for r in records
-        if r["benchmark"] in ("trial", "pretraining")
+        if r["benchmark"] in ("trial", "pretraining", "stages")
     ]
     header = ["what", "corpus", "split", "figure", "value", "remark"]
     return _table(header, rows) if rows else NOTHING

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import srsly
 import typer
 from spacy.language import Language
+from thinc.api import Config
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
@@ -52,9 +53,10 @@ def package_cli(
     with tempfile.TemporaryDirectory() as folder:
         srsly.write_json(Path(folder) / "meta.json", meta)
         if half:
-            model = save_half(nlp, Path(folder) / "half")
+            halve(nlp)
+        save_clean(nlp, Path(folder) / "pipeline")
         package(
-            model,
+            Path(folder) / "pipeline",
             Path(folder),
             meta_path=Path(folder) / "meta.json",
             name=name,
@@ -68,9 +70,9 @@ def package_cli(
     msg.good(f"Install it with: pip install ./{output.as_posix()}")
 
 
-def save_half(nlp: Language, output: Path) -> Path:
-    """Write a trainable pipeline with its encoder's weights in half precision; they
-    are single again once loaded.
+def halve(nlp: Language) -> None:
+    """Put a trainable pipeline's encoder in half precision; it is single again once
+    it was saved and loaded.
 
     Raises BionerError if the pipeline has no transformer.
     """
@@ -78,9 +80,22 @@ def save_half(nlp: Language, output: Path) -> Path:
         raise BionerError(Errors.B612.format(components=nlp.component_names))
     encoder: Any = nlp.get_pipe("transformer")
     encoder.model.transformer.half()
+
+
+def save_clean(nlp: Language, output: Path) -> None:
+    """Write a pipeline without what it remembers of the place and the texts of its
+    training: absolute paths in its config keep their last part only, and of its
+    vocabulary's words, which no component looks up, the labels stay."""
     nlp.to_disk(output)
-    encoder.model.transformer.float()
-    return output
+    labels = {label for names in nlp.pipe_labels.values() for label in names}
+    srsly.write_json(output / "vocab" / "strings.json", sorted(labels))
+    config = Config().from_disk(output / "config.cfg", interpolate=False)
+    models = [c["model"] for c in config["components"].values() if "model" in c]
+    for section in (config["paths"], *models):
+        for key, value in section.items():
+            if isinstance(value, str) and Path(value).is_absolute():
+                section[key] = Path(value).name
+    config.to_disk(output / "config.cfg")
 
 
 def make_meta(
