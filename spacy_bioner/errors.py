@@ -82,7 +82,6 @@ class Errors(metaclass=_Coded):
         "encoder itself (they differ by {error:.2g}): it cannot be compiled."
     )
     B509 = "{path} is there already and is no compiled pipeline. Name another folder."
-    B510 = "{path} cannot be loaded as a trained pipeline: {error}"
     B511 = "The sample {path} holds no text. Write one text a line."
     B512 = "Component '{name}' has no biomedical head to compile. Train it first."
     B513 = "Compiling needs {modules}: run `pip install 'spacy-bioner[train]'`."

@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from wasabi import msg
 
-from spacy_bioner.cli._util import friendly_errors
+from spacy_bioner.cli._util import friendly_errors, load_pipeline
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.sample import SENTENCES
 
@@ -37,7 +37,7 @@ def compile_cli(
     """
     texts = read_sample(sample)
     check_output(output)
-    source = load_trained(trained)
+    source = load_pipeline(str(trained))
     from spacy_bioner.pipeline.export import compile_pipeline, full_precision
 
     msg.info(f"Compiling {trained}")
@@ -80,14 +80,6 @@ def read_sample(path: Path | None) -> list[str]:
     if not texts:
         raise BionerError(Errors.B511.format(path=path))
     return texts
-
-
-def load_trained(path: Path) -> Language:
-    try:
-        return spacy.load(path)
-    except (OSError, ValueError, ImportError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise BionerError(Errors.B510.format(path=path, error=first_line)) from None
 
 
 def print_agreement(expected: list[Doc], found: list[Doc]) -> None:

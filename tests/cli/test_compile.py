@@ -46,7 +46,7 @@ def test_compile_refuses_what_it_cannot_do(trained, tmp_path):
         ("B504", (tmp_path / "blank", tmp_path / "out")),
         ("B509", (trained, tmp_path)),
         ("B509", (trained, trained)),
-        ("B510", (tmp_path / "nowhere", tmp_path / "out")),
+        ("B601", (tmp_path / "nowhere", tmp_path / "out")),
         ("B511", (trained, tmp_path / "out", "--sample", tmp_path / "nowhere")),
     ]:
         result = run(*args)
