@@ -8,16 +8,15 @@ A marker is `<!-- table: NAME -->`; the table ends at `<!-- end -->`.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results"
-Records = list[dict[str, Any]]
+from results import Records, read_records
+
+README = Path(__file__).parent.parent / "README.md"
 
 # Row -> the record's corpus, and its label where the row is one type of several.
 ROWS: dict[str, tuple[str, str]] = {
@@ -58,12 +57,6 @@ PUBLISHED: dict[str, dict[str, float]] = {
 }
 TOKENIZERS = ("spaCy default", "scispaCy 0.6.2", "spacy-bioner")
 NOTHING = "*Not measured yet.*"
-
-
-def read_records() -> Records:
-    """Every record of every file of results."""
-    files = sorted(RESULTS.glob("*.json"))
-    return [record for file in files for record in json.loads(file.read_text("utf8"))]
 
 
 def accuracy(records: Records) -> str:
@@ -148,11 +141,66 @@ def trials(records: Records) -> str:
     return _table(header, rows) if rows else NOTHING
 
 
+def speed(records: Records) -> str:
+    """Words a second of every system, and how many times stock's speed that is."""
+    kinds = ("sentences", "abstracts", "articles")
+    rows = []
+    for split in ("2 threads", "1 thread"):
+        values = _values(records, "speed", split)
+        systems = dict.fromkeys(s for s, _, m in values if m == "words_per_second")
+        for system in systems:
+            speeds = [values.get((system, k, "words_per_second")) for k in kinds]
+            slow = [values.get(("stock", k, "words_per_second")) for k in kinds]
+            peak = max(values.get((system, k, "peak_megabytes"), 0) for k in kinds)
+            rows.append(
+                [split, system]
+                + [
+                    f"{a:,.0f} ({a / b:.1f}x)"
+                    for a, b in zip(speeds, slow, strict=True)
+                ]
+                + [f"{peak:,.0f}", f"{values[system, '', 'load_seconds']:.1f}"]
+            )
+    header = ["", "system", *kinds, "peak MB", "load, s"]
+    return _table(header, rows) if rows else NOTHING
+
+
+def fidelity(records: Records) -> str:
+    """F1 before and after compiling, and how far both find the same."""
+    values = _values(records, "fidelity", "test")
+    corpora = dict.fromkeys(corpus for _, corpus, _ in values)
+    agreement = [f"agreement, {what}" for what in ("own", "all heads", "doc.ents")]
+    rows = [
+        [
+            corpus,
+            values["trainable, fp32", corpus, "own_f"],
+            values["compiled", corpus, "own_f"],
+            values["compiled", corpus, "own_f_difference"],
+            *(values["compiled", corpus, metric] for metric in agreement),
+        ]
+        for corpus in corpora
+    ]
+    header = ["corpus", "trainable, fp32", "compiled, int8", "difference", *agreement]
+    return _table(header, rows) if rows else NOTHING
+
+
+def footprint(records: Records) -> str:
+    """Memory, load time and installed size."""
+    rows = [
+        [record["metric"], record["value"]]
+        for record in records
+        if record["benchmark"] == "footprint"
+    ]
+    return _table(["figure", "value"], rows) if rows else NOTHING
+
+
 TABLES = {
     "accuracy": accuracy,
     "types": types,
     "calibration": calibration,
     "tokenization": tokenization,
+    "speed": speed,
+    "fidelity": fidelity,
+    "footprint": footprint,
     "trials": trials,
 }
 

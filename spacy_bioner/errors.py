@@ -85,6 +85,11 @@ class Errors(metaclass=_Coded):
     B511 = "The sample {path} holds no text. Write one text a line."
     B512 = "Component '{name}' has no biomedical head to compile. Train it first."
     B513 = "Compiling needs {modules}: run `pip install 'spacy-bioner[train]'`."
+    B514 = (
+        "Component '{name}' takes its scores from the graph of the component that it "
+        "was compiled with, which has not run on this document. Put that component "
+        "before it, from the same pipeline."
+    )
 
     # 6xx: commands around a pipeline
     B601 = "The pipeline '{model}' cannot be loaded: {error}"

@@ -15,6 +15,7 @@ from spacy.util import registry
 from toy import cnn_pipeline
 from typer.testing import CliRunner
 
+from spacy_bioner.errors import BionerError
 from spacy_bioner.task import get_task
 
 ROOT = Path(__file__).parent.parent
@@ -94,6 +95,11 @@ def call_reader(create, tmp_path, encoder):
     assert [get_task(example.predicted) for example in examples] == ["a", "a"]
 
 
+def call_onnx_listener(build, tmp_path, encoder):
+    with pytest.raises(BionerError, match="B514"):
+        build().predict([spacy.blank("en")("renal cancer")])
+
+
 def call_scorer(make, tmp_path, encoder):
     assert make()([])["heads_f"] is None
 
@@ -113,6 +119,7 @@ CALLS = {
     "spacy-bioner.MultiHeadTagger.v1": call_multi_head,
     "spacy-bioner.TransformerModel.v1": call_transformer,
     "spacy-bioner.OnnxTagger.v1": call_onnx,
+    "spacy-bioner.OnnxListener.v1": call_onnx_listener,
     "spacy-bioner.Tokenizer.v1": call_tokenizer,
     "spacy-bioner.AdamW.v1": call_optimizer,
     "spacy-bioner.MultiTaskCorpus.v1": call_reader,

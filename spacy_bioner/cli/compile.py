@@ -41,7 +41,7 @@ def compile_cli(
     from spacy_bioner.pipeline.export import compile_pipeline, full_precision
 
     msg.info(f"Compiling {trained}")
-    compile_pipeline(source, quantize, name, texts).to_disk(output)
+    compile_pipeline(source, quantize, name, texts, print_step).to_disk(output)
     msg.good(f"Compiled pipeline: {output}")
     msg.info(f"Comparing both on {len(texts)} texts")
     compiled = spacy.load(output)
@@ -56,6 +56,10 @@ def compile_cli(
     ]
     header = ("pipeline", "MB", "words/s")
     msg.table(rows, header=header, aligns=("l", "r", "r"), divider=True)
+
+
+def print_step(step: str) -> None:
+    msg.text(f"  {step} …")
 
 
 def check_output(path: Path) -> None:

@@ -3,16 +3,20 @@
 A call of the graph reads one window of one document, so nothing is padded and a
 document's scores depend on nothing else in its batch: int8 activations take their
 scale from all that a call reads. Worker threads share one single-thread session.
+
+Where several components stand on one encoder, the first holds the graph of them all;
+it leaves the others' scores on the document, and they take them from there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 
 import numpy as np
@@ -21,7 +25,7 @@ import srsly
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 from spacy.util import registry
-from thinc.api import Model
+from thinc.api import Model, get_current_ops
 from thinc.shims import Shim
 from tokenizers import Tokenizer
 
@@ -52,9 +56,19 @@ def build_onnx_tagger(
         "onnx_tagger",
         partial(forward, window=window, overlap=overlap),
         init=init,
-        attrs={"run": []},
+        attrs={"run": [], "part": ""},
         shims=[OnnxGraph(threads)],
     )
+
+
+@registry.architectures("spacy-bioner.OnnxListener.v1")
+def build_onnx_listener() -> Model[list[Doc], Scores]:
+    """The model of a compiled component whose graph an earlier component holds.
+
+    RETURNS (Model): As `OnnxTagger.v1`; the scores are taken off the document.
+    """
+    attrs = {"run": [], "part": "", "heads": {}, "graph": ""}
+    return Model("onnx_listener", take_scores, init=init, attrs=attrs)
 
 
 def init(model: Model, X=None, Y=None) -> None:
@@ -69,13 +83,58 @@ def forward(
     graph = cast(OnnxGraph, model.shims[0])
     logits = graph.run(docs, window, overlap)
     columns = graph.columns
+    own = columns.pop(model.attrs["part"])
+    for part, (start, stop) in columns.items():
+        for doc, matrix in zip(docs, logits, strict=True):
+            doc.user_data[shelf(graph.compiled.digest, part)] = matrix[:, start:stop]
+    scores = [matrix[:, slice(*own)] for matrix in logits]
+    heads = graph.compiled.parts[model.attrs["part"]]
+    return by_head(model, docs, scores, heads), _no_backprop
+
+
+def shelf(graph: str, part: str) -> str:
+    """Where in `doc.user_data` a graph leaves the scores of a component."""
+    return f"bioner:{graph}:{part}"
+
+
+def take_scores(
+    model: Model, docs: list[Doc], is_train: bool
+) -> tuple[Scores, Callable]:
+    """Raises BionerError for a document that the graph has not read."""
+    if is_train:
+        raise BionerError(Errors.B501)
+    key = shelf(model.attrs["graph"], model.attrs["part"])
+    if any(key not in doc.user_data for doc in docs):
+        raise BionerError(Errors.B514.format(name=model.attrs["part"]))
+    scores = [doc.user_data.pop(key) for doc in docs]
+    return by_head(model, docs, scores, model.attrs["heads"]), _no_backprop
+
+
+def by_head(
+    model: Model,
+    docs: list[Doc],
+    logits: list[NDArray[np.float32]],
+    heads: dict[str, int],
+) -> Scores:
+    """Cut tag scores into those of each head that a document's task asks for.
+
+    logits (list): (tokens, tags of all heads) each.
+    heads (dict): The number of tags of each head, in the order of the columns.
+    """
+    columns = {head: slice(*place) for head, place in _places(heads).items()}
     everything = [head for head in columns if head in model.attrs["run"]]
     scores = []
     for doc, matrix in zip(docs, logits, strict=True):
         task = get_task(doc)
         route = everything if task is None else [task] * (task in columns)
         scores.append({head: matrix[:, columns[head]] for head in route})
-    return cast(Scores, scores), _no_backprop
+    return cast(Scores, scores)
+
+
+def _places(widths: dict[str, int]) -> dict[str, tuple[int, int]]:
+    """Where each begins and ends when all stand side by side."""
+    ends = np.cumsum([0, *widths.values()]).tolist()
+    return dict(zip(widths, zip(ends, ends[1:], strict=False), strict=True))
 
 
 def _no_backprop(dY: Scores) -> list[Doc]:
@@ -87,19 +146,25 @@ class Compiled:
     """What `compile` makes of a trained pipeline.
 
     graph (bytes): ONNX: ids, shapes (both (pieces,)) and rows (tokens,) to logits
-        (tokens, tags of all heads).
+        (tokens, tags of all heads of all parts).
     tokenizer (str): The tokenizer's JSON.
-    heads (dict): The number of tags of each head, in the order of the columns.
+    parts (dict): For each component on the encoder the number of tags of each head,
+        all in the order of the columns.
     first, last (int): The special tokens around a window.
     word_shapes (bool): Whether the encoder reads word shapes.
     """
 
     graph: bytes = b""
     tokenizer: str = ""
-    heads: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, dict[str, int]] = field(default_factory=dict)
     first: int = 0
     last: int = 0
     word_shapes: bool = True
+
+    @cached_property
+    def digest(self) -> str:
+        """A name that no other graph has."""
+        return hashlib.sha256(self.graph).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -126,18 +191,17 @@ class OnnxGraph(Shim):
         self._runtime: Runtime | None = None
 
     @property
-    def columns(self) -> dict[str, slice]:
-        """The columns of each head in the graph's output."""
-        ends = np.cumsum([0, *self.compiled.heads.values()]).tolist()
-        places = zip(ends, ends[1:], strict=False)
-        return dict(zip(self.compiled.heads, (slice(*p) for p in places), strict=True))
+    def columns(self) -> dict[str, tuple[int, int]]:
+        """The first column of each part in the graph's output and the one after."""
+        parts = self.compiled.parts
+        return _places({part: sum(heads.values()) for part, heads in parts.items()})
 
     def run(
         self, docs: Iterable[Doc], window: int, overlap: int
     ) -> list[NDArray[np.float32]]:
         """Tag scores of each document.  # (tokens, tags of all heads)"""
         runtime = self.runtime
-        width = sum(self.compiled.heads.values())
+        width = max(stop for _, stop in self.columns.values())
         logits: list[NDArray[np.float32]] = []
         queue: deque[Future] = deque()
         for doc in docs:
@@ -180,7 +244,7 @@ class OnnxGraph(Shim):
             threads = self.threads or min(_processors(), MAX_THREADS)
             runtime = self._runtime = Runtime(
                 process=os.getpid(),
-                session=make_session(self.compiled.graph),
+                session=make_session(self.compiled.graph, find_providers()),
                 tokenizer=uncut(Tokenizer.from_str(self.compiled.tokenizer)),
                 threads=threads,
                 pool=ThreadPoolExecutor(threads) if threads > 1 else None,
@@ -199,21 +263,30 @@ class OnnxGraph(Shim):
         return self
 
     def to_device(self, device_type: str, device_id: int) -> None:
-        """The session stays where it is: on the CPU."""
+        """The session chooses its own device, once: see `find_providers`."""
 
     def finish_update(self, optimizer) -> None:
         """Nothing is ever updated."""
 
 
-def make_session(graph: bytes) -> onnxruntime.InferenceSession:
+def find_providers() -> list[str]:
+    """What computes: the GPU where spaCy was told to use it (`spacy.prefer_gpu`) and
+    onnxruntime-gpu is there; else the CPU."""
+    cpu, gpu = "CPUExecutionProvider", "CUDAExecutionProvider"
+    wanted = get_current_ops().device_type == "gpu"
+    found = wanted and gpu in onnxruntime.get_available_providers()
+    return [gpu, cpu] if found else [cpu]
+
+
+def make_session(
+    graph: bytes, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> onnxruntime.InferenceSession:
     """A session that computes in the calling thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # it remembers a plan for every length seen
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        graph, options, providers=["CPUExecutionProvider"]
-    )
+    return onnxruntime.InferenceSession(graph, options, providers=list(providers))
 
 
 def _processors() -> int:

@@ -1,7 +1,8 @@
 """From the trainable form to the compiled one: torch -> ONNX -> fused -> int8.
 
-The encoder and all heads of a `gerbera_ner` become one graph; general-domain heads,
-which are not run on documents without a task, stay behind.
+The encoder and the heads of every component on it become one graph, which the first
+of them holds; general-domain heads, which are not run on documents without a task,
+stay behind.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +34,7 @@ from .gerbera_ner import GerberaNER
 
 NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
 OPSET = 17
-IN_FP32 = re.compile(rf"^/tags/|/{FP32_LAYER}/")  # small, and they decide
+IN_FP32 = re.compile(rf"/tags/|/{FP32_LAYER}/")  # small, and they decide
 FLOAT = 1  # onnx.TensorProto.FLOAT, the type of what the fusing left untyped
 TOLERANCE = 1e-3  # of fp32 logits
 Windows = Sequence[tuple[NDArray, NDArray]]  # ids and word shapes, (pieces,) each
@@ -44,6 +45,7 @@ def compile_pipeline(
     quantize: str = "int8",
     name: str = "",
     texts: Sequence[str] = SENTENCES,
+    report: Callable[[str], object] = lambda step: None,
 ) -> Language:
     """Make a pipeline without torch out of a trained one.
 
@@ -53,6 +55,7 @@ def compile_pipeline(
     name (str): The new pipeline's name; the source's if empty.
     texts (sequence): Show which of the encoder's activations are too large for int8;
         a few sentences do.
+    report (callable): Is told each step as it begins.
     RETURNS (Language): The other components, the tokenizer and the meta data are
         copies of the source's.
     Raises BionerError for what cannot be compiled.
@@ -61,18 +64,28 @@ def compile_pipeline(
         raise BionerError(Errors.B503.format(quantize=quantize))
     if missing := [m for m in NEEDED if find_spec(m) is None]:
         raise BionerError(Errors.B513.format(modules=", ".join(missing)))
-    encoder, taggers = find_parts(nlp)
-    config = _make_config(nlp, encoder, taggers)
-    target = load_model_from_config(config, auto_fill=True)
-    target.from_bytes(nlp.to_bytes(exclude=["config.cfg", "transformer", *taggers]))
+    encoder, names = find_parts(nlp)
+    parts = {part: compiled_heads(nlp.get_pipe(part)) for part in names}
+    target = load_model_from_config(_make_config(nlp, encoder, names), auto_fill=True)
+    target.from_bytes(nlp.to_bytes(exclude=["config.cfg", "transformer", *names]))
     windows = None if quantize == "none" else _make_windows(nlp, encoder, texts)
-    for tagger in taggers:
-        _fill(nlp.get_pipe(tagger), target.get_pipe(tagger), encoder, windows)
+    modules = [heads_module(nlp.get_pipe(part), parts[part]) for part in names]
+    graph = make_graph(encoder.transformer, modules, windows, report)
+    compiled = Compiled(
+        graph=graph,
+        tokenizer=encoder.tokenizer.backend_tokenizer.to_str(),
+        parts=parts,
+        first=encoder.tokenizer.cls_token_id,
+        last=encoder.tokenizer.sep_token_id,
+        word_shapes=encoder.attrs["word_shapes"],
+    )
+    for part in names:
+        _fill(nlp.get_pipe(part), target.get_pipe(part), compiled)
     target.meta["name"] = name or nlp.meta["name"]
     return target
 
 
-def find_parts(nlp: Language) -> tuple[Model, list[str]]:
+def find_parts(nlp: Language) -> tuple[Any, list[str]]:
     """The encoder to compile and the names of the components on it.
 
     Raises BionerError if something else listens to the encoder, or nothing does.
@@ -89,7 +102,7 @@ def find_parts(nlp: Language) -> tuple[Model, list[str]]:
     return transformer.model, found
 
 
-def _make_config(nlp: Language, encoder: Model, taggers: list[str]) -> dict[str, Any]:
+def _make_config(nlp: Language, encoder: Any, taggers: list[str]) -> dict[str, Any]:
     """The source's config without its encoder and its training."""
     source = nlp.config.interpolate()
     config = {"nlp": source["nlp"], "components": source["components"]}
@@ -99,11 +112,14 @@ def _make_config(nlp: Language, encoder: Model, taggers: list[str]) -> dict[str,
     for tagger in taggers:
         config["components"][tagger]["general"] = []
         config["components"][tagger]["model"] = {
-            "@architectures": "spacy-bioner.OnnxTagger.v1",
-            "window": encoder.attrs["window"],
-            "overlap": encoder.attrs["overlap"],
-            "threads": 0,
+            "@architectures": "spacy-bioner.OnnxListener.v1"
         }
+    config["components"][taggers[0]]["model"] = {
+        "@architectures": "spacy-bioner.OnnxTagger.v1",
+        "window": encoder.attrs["window"],
+        "overlap": encoder.attrs["overlap"],
+        "threads": 0,
+    }
     return config
 
 
@@ -120,64 +136,89 @@ def _make_windows(nlp: Language, encoder: Any, texts: Sequence[str]) -> Windows:
     return windows
 
 
-def _fill(source: Any, target: Any, encoder: Model, windows: Windows | None) -> None:
-    """Give the compiled GerberaNER its graph, its labels and its settings."""
-    heads = {k: v for k, v in source.heads.items() if k not in source.cfg["general"]}
-    if not heads:
-        raise BionerError(Errors.B512.format(name=source.name))
-    target.cfg.update(copy.deepcopy(source.cfg), heads=heads, general=[])
-    target.model.attrs["run"] = [k for k in source.model.attrs["run"] if k in heads]
-    target.model.shims[0].compiled = make_compiled(
-        encoder, source.model.get_ref("heads"), list(heads), windows
-    )
+def compiled_heads(source: Any) -> dict[str, int]:
+    """The heads of a `gerbera_ner` that are compiled, and their numbers of tags.
 
-
-def make_compiled(
-    encoder: Any, heads: Model, names: list[str], windows: Windows | None
-) -> Compiled:
-    """The graph of an encoder and the named heads, with its tokenizer.
-
-    encoder (Model): Of architecture TransformerModel.v1, trained.
-    heads (Model): `RoutedHeads`, trained.
-    windows (sequence): Sample text for int8; None for fp32.
+    Raises BionerError if there is none.
     """
-    return Compiled(
-        graph=make_graph(encoder.transformer, heads, names, windows),
-        tokenizer=encoder.tokenizer.backend_tokenizer.to_str(),
-        heads={name: heads.get_param(f"{name}:b2").shape[0] for name in names},
-        first=encoder.tokenizer.cls_token_id,
-        last=encoder.tokenizer.sep_token_id,
-        word_shapes=encoder.attrs["word_shapes"],
-    )
+    names = [head for head in source.heads if head not in source.cfg["general"]]
+    if not names:
+        raise BionerError(Errors.B512.format(name=source.name))
+    heads = source.model.get_ref("heads")
+    return {name: heads.get_param(f"{name}:b2").shape[0] for name in names}
+
+
+def _fill(source: Any, target: Any, compiled: Compiled) -> None:
+    """Give a compiled GerberaNER its labels, its settings and its graph or, if an
+    earlier component holds that, its name."""
+    sizes, attrs = compiled.parts[source.name], target.model.attrs
+    labels = {head: source.heads[head] for head in sizes}
+    target.cfg.update(copy.deepcopy(source.cfg), heads=labels, general=[])
+    attrs["run"] = [head for head in source.model.attrs["run"] if head in sizes]
+    attrs["part"] = source.name
+    if target.model.shims:
+        target.model.shims[0].compiled = compiled
+    else:
+        attrs.update(graph=compiled.digest, heads=sizes)
 
 
 def make_graph(
-    encoder, heads: Model, names: list[str], windows: Windows | None
+    encoder,
+    parts: Sequence[Any],
+    windows: Windows | None,
+    report: Callable[[str], object] = lambda step: None,
 ) -> bytes:
     """Export, fuse, check and, given sample text, quantize.
 
     encoder (transformers.PreTrainedModel): Any with BERT's parts: `embeddings` on
         ids and token types, `encoder` on their output.
+    parts (sequence): Torch modules from the states of tokens to scores.
+    windows (sequence): Sample text for int8; None for fp32.
     """
-    module = _make_module(encoder, heads, names)
+    module = _make_module(encoder, parts)
     if windows is not None:
+        report("finding the activations that int8 cannot hold")
         split_outliers(module.body, windows)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "graph.onnx"
+        report("exporting to ONNX")
         _export(module, path)
+        report("fusing attention, layer norms and activations")
         _fuse(module.body.config, path)
+        report("checking the graph's scores against the encoder's")
         _check(path, module, encoder)
         if windows is not None:
+            report("quantizing to int8")
             _quantize(path)
         return path.read_bytes()
 
 
-def _make_module(encoder, heads: Model, names: list[str]):
-    """Encoder and heads as one torch module for one window, on the CPU.
+def heads_module(source: Any, names: Iterable[str]):
+    """The named heads of a `gerbera_ner` as one torch module, on the CPU.
 
     All first layers are one matrix (width, heads * hidden); the second layers are
     the blocks of a diagonal (heads * hidden, tags of all heads).
     """
+    import torch
+
+    heads = source.model.get_ref("heads")
+    params = [[_tensor(heads, p) for p in head_params(name)] for name in names]
+    W1, b1, W2, b2 = zip(*params, strict=True)
+
+    class Heads(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = _linear(torch.cat(W1), torch.cat(b1))
+            self.tags = _linear(torch.block_diag(*W2), torch.cat(b2))
+
+        def forward(self, states):  # (tokens, width)
+            return self.tags(torch.relu(self.hidden(states)))
+
+    return Heads()
+
+
+def _make_module(encoder, parts: Sequence[Any]):
+    """Encoder and parts as one torch module for one window, on the CPU."""
     import torch
     from transformers import AutoModel
 
@@ -187,15 +228,12 @@ def _make_module(encoder, heads: Model, names: list[str]):
     body.load_state_dict(encoder.state_dict())
     if not (hasattr(body, "embeddings") and hasattr(body, "encoder")):
         raise BionerError(Errors.B507.format(encoder=type(encoder).__name__))
-    params = [[_tensor(heads, p) for p in head_params(name)] for name in names]
-    W1, b1, W2, b2 = zip(*params, strict=True)
 
     class Tagger(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.body = body
-            self.hidden = _linear(torch.cat(W1), torch.cat(b1))
-            self.tags = _linear(torch.block_diag(*W2), torch.cat(b2))
+            self.parts = torch.nn.ModuleList(parts)
 
         def forward(self, ids, shapes, rows):
             vectors = body.embeddings(input_ids=ids[None], token_type_ids=shapes[None])
@@ -203,7 +241,7 @@ def _make_module(encoder, heads: Model, names: list[str]):
 
         def score(self, states, rows):
             """states: (pieces, width); rows: (tokens,)"""
-            return self.tags(torch.relu(self.hidden(states[rows])))
+            return torch.cat([part(states[rows]) for part in self.parts], dim=-1)
 
     return Tagger().float().eval()
 

@@ -5,7 +5,7 @@ Temperatures: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from spacy.training import Example
 from spacy.util import minibatch
 
 from .. import tags
-from ..layers.decoding import log_softmax
+from ..layers.decoding import ScoredSpan, decode_spans
 from ..task import get_task, set_task
 
 
@@ -45,33 +45,64 @@ def score_heads_of(nlp: Language, name: str, examples: Iterable[Example]):
 
 
 def fit_temperatures(ner, scored: list[tuple[Example, dict]]) -> dict[str, float]:
-    """For each head the temperature under which its dev tags are likeliest."""
+    """For each head the temperature under which its dev spans' scores are likeliest."""
     found = {}
     for head, labels in ner.heads.items():
-        logits, gold = [], []
-        for example, by_head in scored:
-            if get_task(example.reference) == head and head in by_head:
-                logits.append(by_head[head])
-                gold.append(ner._gold_tags(example, labels))
-        if logits:
-            found[head] = fit_temperature(np.concatenate(logits), np.concatenate(gold))
+        rows = [
+            (by_head[head], ner._gold_tags(example, labels))
+            for example, by_head in scored
+            if get_task(example.reference) == head and head in by_head
+        ]
+        if rows:
+            logits, gold = zip(*rows, strict=True)
+            found[head] = fit_temperature(logits, gold, labels)
     return found
 
 
-def fit_temperature(logits: NDArray[np.float32], gold: NDArray[np.int64]) -> float:
+def fit_temperature(
+    logits: Sequence[NDArray[np.float32]],
+    gold: Sequence[NDArray[np.int64]],
+    labels: Sequence[str],
+) -> float:
     """The temperature of least negative log likelihood, to two digits.
 
-    logits (array): (tokens, tags).  gold (array): (tokens,), unknown tags below 0.
+    What is fitted is what a user reads: the score of a span, as the probability that
+    the span is correct. Tags are of no use here: nearly all are a certain O.
+
+    logits (sequence): (tokens, tags) of each document.
+    gold (sequence): (tokens,) of each document, unknown tags below 0; spans that touch
+        such tokens do not count.
+    RETURNS (float): 1.0 where no span was found.
     """
-    known = gold != tags.UNKNOWN
-    logits, gold = logits[known], gold[known]
-    rows = np.arange(len(gold))
+    correct = np.array(
+        [
+            span[:3] in wanted
+            for spans, tags_, wanted in _with_gold(logits, gold, labels)
+            for span in _known(spans, tags_)
+        ]
+    )
+    if not len(correct):
+        return 1.0
 
     def loss(temperature: float) -> float:
-        return -float(log_softmax(logits / temperature)[rows, gold].mean())
+        found = decode_spans(logits, labels, temperature)
+        kept = map(_known, found, gold)
+        p = np.array([score for spans in kept for *_, score in spans])
+        p = np.clip(np.where(correct, p, 1.0 - p), 1e-6, 1.0)
+        return -float(np.log(p).mean())
 
     coarse = min(np.geomspace(0.25, 8.0, 21), key=loss)
     return round(float(min(coarse * np.geomspace(0.85, 1.18, 15), key=loss)), 2)
+
+
+def _with_gold(logits, gold, labels):
+    """For each document the spans found, the gold tags and the gold spans."""
+    for spans, path in zip(decode_spans(logits, labels, 1.0), gold, strict=True):
+        yield spans, path, set(tags.decode(np.maximum(path, 0), labels))
+
+
+def _known(spans: list[ScoredSpan], gold: NDArray[np.int64]) -> list[ScoredSpan]:
+    return [s for s in spans if (gold[s[0] : s[1]] != tags.UNKNOWN).all()]
 
 
 def choose_owners(ner, scored: list[tuple[Example, dict]]) -> dict[str, str]:

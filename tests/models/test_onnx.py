@@ -5,10 +5,12 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import spacy
+from conftest import make_trained
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc
@@ -16,6 +18,7 @@ from spacy.training import Example
 from thinc.api import Config
 
 from spacy_bioner.errors import BionerError
+from spacy_bioner.models import onnx
 from spacy_bioner.models.onnx import build_onnx_tagger
 from spacy_bioner.pipeline.export import compile_pipeline
 from spacy_bioner.task import set_task
@@ -42,6 +45,12 @@ def scores_of(nlp, docs: list[Doc]) -> list[dict]:
     return nlp.get_pipe("ner").predict(docs)
 
 
+def spans_of(doc: Doc, key: str) -> list[tuple]:
+    group = doc.spans[key]
+    spans = [(span.start, span.end, span.label_) for span in group]
+    return list(zip(spans, group.attrs["heads"], strict=True))
+
+
 def assert_same(ours: list[dict], theirs: list[dict], tolerance: float = 0.0) -> None:
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
@@ -61,6 +70,50 @@ def test_fp32_scores_are_those_of_torch(tiny_trained, task):
     for by_head in by_torch:
         by_head.pop("everyday", None)  # general heads are not compiled
     assert_same(scores_of(compiled, docs), by_torch, 1e-4)
+
+
+@pytest.fixture(scope="module")
+def two(tiny_encoder):
+    """Two components on one encoder, and the same compiled."""
+    nlp = make_trained(tiny_encoder)
+    nlp.add_pipe("ner", name="second", source=make_trained(tiny_encoder))
+    second = nlp.get_pipe("second")
+    second.cfg.update(spans_key="second", general=["diseases"])
+    second.model.attrs["run"] = ["mixed", "everyday"]
+    heads = second.model.get_ref("heads")
+    for name in heads.param_names:
+        heads.set_param(name, -heads.get_param(name))
+    return nlp, compile_pipeline(nlp, "none")
+
+
+def test_components_on_one_encoder_share_one_graph(two, tmp_path):
+    trained, compiled = two
+    shims = [compiled.get_pipe(name).model.shims for name in ("ner", "second")]
+    assert [len(found) for found in shims] == [1, 0]
+    compiled.to_disk(tmp_path)
+    for nlp in (compiled, spacy.load(tmp_path), pickle.loads(pickle.dumps(compiled))):
+        docs, expected = list(nlp.pipe(TEXTS)), list(trained.pipe(TEXTS))
+        for ours, theirs in zip(docs, expected, strict=True):
+            for key in ("gerbera", "second"):
+                assert spans_of(ours, key) == spans_of(theirs, key)
+        assert any(spans_of(doc, "second") for doc in docs)
+        left = [key for doc in docs for key in doc.user_data if type(key) is str]
+        assert not left
+
+
+def test_only_a_gpu_that_was_asked_for_is_used(monkeypatch):
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnx.onnxruntime, "get_available_providers", lambda: both)
+    assert onnx.find_providers() == both[1:]
+    asked = SimpleNamespace(device_type="gpu")
+    monkeypatch.setattr(onnx, "get_current_ops", lambda: asked)
+    assert onnx.find_providers() == both
+
+
+def test_a_listener_without_its_graph_says_so(two):
+    compiled = two[1]
+    with compiled.select_pipes(disable="ner"), pytest.raises(BionerError, match="B514"):
+        compiled("renal cancer")
 
 
 def test_int8_scores_are_close(tiny_trained, tiny_compiled):

@@ -17,11 +17,18 @@ from spacy_bioner.training.calibration import choose_owners, fit_temperature
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_the_temperature_that_made_the_data_is_found(temperature):
     rng = np.random.default_rng(0)
-    logits = rng.normal(size=(20_000, 5)).astype("float32") * 3
+    logits = rng.normal(size=(8_000, 1, 3)).astype("float32") * 3  # texts of one word
     shares = np.exp(log_softmax(logits / temperature))
-    gold = (shares.cumsum(axis=1) > rng.random((len(logits), 1))).argmax(axis=1)
+    gold = (shares.cumsum(axis=2) > rng.random((len(logits), 1, 1))).argmax(axis=2)
+    gold[gold == 2] = 0  # nothing begins with I
     gold[:100] = UNKNOWN  # must not count
-    assert fit_temperature(logits, gold) == pytest.approx(temperature, rel=0.06)
+    found = fit_temperature(list(logits), list(gold), ["X"])
+    assert found == pytest.approx(temperature, rel=0.1)
+
+
+def test_where_nothing_was_found_the_temperature_is_one():
+    nothing = [np.array([[9.0, 0.0, 0.0]], dtype="float32")]
+    assert fit_temperature(nothing, [np.array([0])], ["X"]) == 1.0
 
 
 def component(owners):

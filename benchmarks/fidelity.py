@@ -1,0 +1,107 @@
+"""Does compiling change what is found? TRAINED in fp32 beside COMPILED on test sets.
+
+    python benchmarks/fidelity.py TRAINED COMPILED DATA
+
+F1 of both by each corpus's own head, their difference in points, and how far both
+agree: F1 of the one's entities against the other's, in `doc.ents` and over the spans
+of all heads.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import spacy
+from results import save_records
+from spacy.language import Language
+from spacy.scorer import PRFScore
+
+from spacy_bioner.cli.evaluate import find_tagger, list_gold
+from spacy_bioner.pipeline.export import full_precision
+
+COMMAND = "python benchmarks/fidelity.py TRAINED COMPILED DATA"
+CORPORA = ("ncbi_disease", "bc5cdr", "bc2gm", "jnlpba", "linnaeus", "species800")
+Found = list[dict[str, set[tuple]]]
+
+
+def annotate(nlp: Language, path: Path, task: str) -> tuple[list[set], Found]:
+    """The gold of every document; what its own head, all heads and `doc.ents` hold."""
+    key = find_tagger(nlp, str(path)).cfg["spans_key"]
+    gold, found = [], []
+    pairs = list_gold(nlp, path, None)
+    for doc, spans in nlp.pipe(pairs, as_tuples=True, batch_size=64):
+        group = doc.spans[key]
+        rows = list(zip(map(_place, group), group.attrs["heads"], strict=True))
+        gold.append(spans)
+        found.append(
+            {
+                "own": {place for place, head in rows if head == task},
+                "all heads": set(rows),
+                "doc.ents": set(map(_place, doc.ents)),
+            }
+        )
+    return gold, found
+
+
+def f1(found: list[set], wanted: list[set]) -> float:
+    score = PRFScore()
+    for ours, theirs in zip(found, wanted, strict=True):
+        score.score_set(ours, theirs)
+    return 100 * score.fscore
+
+
+def compare(trained: Language, compiled: Language, path: Path, task: str):
+    """Each figure's name, value and system."""
+    gold, exact = annotate(trained, path, task)
+    _, fast = annotate(compiled, path, task)
+    labels = find_tagger(compiled, "").heads[task]
+    gold = [{span for span in spans if span[2] in labels} for spans in gold]
+    scores = [f1([doc["own"] for doc in docs], gold) for docs in (exact, fast)]
+    yield "own_f", scores[0], "trainable, fp32"
+    yield "own_f", scores[1], "compiled"
+    yield "own_f_difference", scores[1] - scores[0], "compiled"
+    for what in ("own", "all heads", "doc.ents"):
+        ours, theirs = ([doc[what] for doc in docs] for docs in (fast, exact))
+        yield f"agreement, {what}", f1(ours, theirs), "compiled"
+    yield "entities", len(list(chain.from_iterable(d["own"] for d in fast))), "compiled"
+
+
+def _place(span) -> tuple[int, int, str]:
+    return span.start_char, span.end_char, span.label_
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("trained")
+    parser.add_argument("compiled")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--corpora", nargs="+", default=CORPORA)
+    args = parser.parse_args()
+    trained, compiled = spacy.load(args.trained), spacy.load(args.compiled)
+    records: list[dict[str, Any]] = []
+    for corpus in args.corpora:
+        with full_precision(trained):
+            path = args.data / corpus / "test.spacy"
+            for metric, value, system in compare(trained, compiled, path, corpus):
+                print(f"{corpus:14} {system:16} {metric:22} {value:9.2f}", flush=True)
+                records.append(
+                    {
+                        "benchmark": "fidelity",
+                        "system": system,
+                        "corpus": corpus,
+                        "split": "test",
+                        "metric": metric,
+                        "value": round(value, 2),
+                        "seed": 0,
+                        "command": COMMAND,
+                        "note": "",
+                    }
+                )
+    save_records("fidelity", records)
+
+
+if __name__ == "__main__":
+    main()

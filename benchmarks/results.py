@@ -1,0 +1,23 @@
+"""Where the benchmarks keep their figures: `benchmarks/results/NAME.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+Records = list[dict[str, Any]]
+
+
+def read_records() -> Records:
+    """Every record of every file."""
+    files = sorted(RESULTS.glob("*.json"))
+    return [record for file in files for record in json.loads(file.read_text("utf8"))]
+
+
+def save_records(name: str, records: Iterable[dict[str, Any]]) -> None:
+    """A JSON list, one record a line; an earlier file of the name is replaced."""
+    lines = ",\n".join(json.dumps(record) for record in records)
+    (RESULTS / f"{name}.json").write_text(f"[\n{lines}\n]\n", "utf8")
