@@ -21,6 +21,7 @@ from spacy_bioner.corpora.convert import (
     Report,
     drop_duplicates,
     map_labels,
+    sentences_with_mention,
     to_doc,
     write,
 )
@@ -46,6 +47,9 @@ def convert_cli(
         str, Opt(help="Renaming: 'Protein_*=PROTEIN,Virus=SPECIES'")
     ] = "",
     only_mapped: Annotated[bool, Opt(help="Drop labels not in --labels")] = False,
+    selected: Annotated[
+        bool, Opt(help="Write only the sentences with a mention, each a document")
+    ] = False,
     nested: Annotated[bool, Opt(help='Keep nested mentions: doc.spans["sc"]')] = False,
     ids: Annotated[Path | None, Opt(help="File of document ids to keep")] = None,
     without: Annotated[Path | None, Opt(help="File of ids to leave out")] = None,
@@ -83,11 +87,13 @@ def convert_cli(
         to_doc(document, nlp.make_doc, report, nested=nested, task=task)
         for document in documents
     )
-    write(docs, output)
+    if selected:
+        docs = sentences_with_mention(docs)
+    count = write(docs, output)
     if report_path:
         srsly.write_json(report_path, report.to_json())
     print_report(report)
-    msg.good(f"{report.documents} documents in {output}")
+    msg.good(f"{count} documents in {output}")
 
 
 def parse_labels(value: str) -> dict[str, str]:

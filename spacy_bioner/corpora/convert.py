@@ -15,7 +15,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy_bioner.corpora.document import Mention, SourceDocument
 from spacy_bioner.corpora.sentences import set_sentences
 from spacy_bioner.errors import BionerError, Errors
-from spacy_bioner.task import set_task
+from spacy_bioner.task import get_task, set_task
 
 SPANS_KEY = "sc"
 GOLD_KEY = "gold"
@@ -143,8 +143,19 @@ def to_doc(
     return doc
 
 
-def write(docs: Iterable[Doc], output: Path) -> None:
-    """Write a DocBin, all of it or nothing."""
+def sentences_with_mention(docs: Iterable[Doc]) -> Iterator[Doc]:
+    """Each sentence that holds a mention, as a document: GERBERA's selection of
+    JNLPBA. Sentences keep their document's task."""
+    for doc in docs:
+        for sent in doc.sents:
+            if sent.ents:
+                one = sent.as_doc()
+                set_task(one, get_task(doc))
+                yield one
+
+
+def write(docs: Iterable[Doc], output: Path) -> int:
+    """Write a DocBin, all of it or nothing. RETURNS (int): How many documents."""
     bin_ = DocBin(attrs=DOCBIN_ATTRS, docs=docs, store_user_data=True)
     if not len(bin_):
         raise BionerError(Errors.B103.format(output=output))
@@ -152,6 +163,7 @@ def write(docs: Iterable[Doc], output: Path) -> None:
     partial = output.with_name(f".{output.name}.partial")
     bin_.to_disk(partial)
     partial.replace(output)
+    return len(bin_)
 
 
 def _tidy(source: SourceDocument, counts: Labels) -> list[Mention]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+import spacy
 from spacy.cli._util import app
+from spacy.tokens import DocBin
 from typer.testing import CliRunner
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
 from spacy_bioner.cli.convert import make_nlp
+from spacy_bioner.task import get_task
 
 LINES = [
     {"text": "Rats had ataxia.", "spans": [{"start": 9, "end": 15, "label": "Dis"}]},
@@ -36,6 +39,18 @@ def test_table_and_report(corpus, tmp_path):
     assert "DISEASE" in result.output and "2 documents" in result.output
     data = json.loads(report.read_text())
     assert data["labels"] == {"DISEASE": {"mentions": 1, "aligned": 1, "kept": 1}}
+
+
+def test_only_sentences_with_a_mention(tmp_path):
+    source, output = tmp_path / "a.txt", tmp_path / "a.spacy"
+    source.write_text("Rats\tO\nran\tO\n\nIL2\tB-RNA\nrose\tO\n\nIL3\tB-DNA\n")
+    options = ("--task", "t", "--labels", "RNA=RNA", "--only-mapped", "--selected")
+    result = run("conll", source, output, *options)
+    assert "1 documents" in result.output, result.output
+    (doc,) = DocBin().from_disk(output).get_docs(spacy.blank("en").vocab)
+    assert [(ent.text, ent.label_) for ent in doc.ents] == [("IL2", "RNA")]
+    assert doc.text.strip() == "IL2 rose"
+    assert get_task(doc) == "t"
 
 
 @pytest.mark.parametrize(
