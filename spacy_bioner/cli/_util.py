@@ -56,7 +56,7 @@ def parse_names(value: str) -> list[str]:
 def find_corpora(
     tagger: GerberaNER, named: list[str], targets: str, data: Path | None, split: str
 ) -> dict[str, Path]:
-    """Task -> file: those named `NAME=FILE`, and those at DATA/NAME/SPLIT.spacy.
+    """Task -> file: those named `NAME=FILE`, and the others at DATA/NAME/SPLIT.spacy.
 
     targets (str): The names in `data`; empty: all heads that are not general.
     """
@@ -64,7 +64,7 @@ def find_corpora(
     if data is not None:
         own = (head for head in tagger.heads if head not in tagger.cfg["general"])
         for task in parse_names(targets) or own:
-            files[task] = data / task / f"{split}.spacy"
+            files.setdefault(task, data / task / f"{split}.spacy")
     if not files:
         raise BionerError(Errors.B607)
     for task, path in files.items():
