@@ -2,35 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+MOST_GROWTH = 8
 
 
 def best_paths(scores: Sequence[NDArray[np.float32]]) -> list[NDArray[np.int64]]:
     """The best valid path through each sequence of tag scores.
 
     The highest tag at every token is the best path of all wherever it breaks no
-    rule, which is nearly everywhere; only the other sequences pay for the search.
+    rule, which is nearly everywhere; only the runs around a broken rule pay for the
+    search.
 
     scores (list of arrays): Log probabilities, or logits.  # (tokens, tags) each
     RETURNS (list of arrays): Tags.  # (tokens,) each
     """
     paths = [np.asarray(x.argmax(axis=1)) for x in scores]
-    broken = [i for i, path in enumerate(paths) if not is_valid(path)]
-    if broken:
-        for i, path in zip(broken, _search([scores[i] for i in broken]), strict=True):
-            paths[i] = path
-    return paths
+    return [_mend(x, path) for x, path in zip(scores, paths, strict=True)]
 
 
-def is_valid(path: NDArray[np.int64]) -> bool:
-    """Whether every I continues an entity of its own label."""
+def _mend(scores: NDArray[np.float32], path: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Search the runs of a path where an I continues no entity of its own label: from
+    the last O or B before it to the next one. A run that could be better if it went on
+    from what comes before is grown to the left; one that grows too far is no run."""
     inside = (path > 0) & (path % 2 == 0)
     kind = (path - 1) // 2
     previous = np.concatenate([[-1], kind[:-1]])
-    return not (inside & (kind != previous)).any()
+    broken = np.nonzero(inside & (kind != previous))[0]
+    if not len(broken):
+        return path
+    cuts = np.append(np.union1d([0], np.nonzero(~inside)[0]), len(path))
+    first = np.searchsorted(cuts, broken, side="right") - 1  # of each run, in cuts
+    runs = _merge((i, i + 1) for i in first.tolist())
+    for _ in range(MOST_GROWTH):
+        places = [slice(cuts[i], cuts[j]) for i, j in runs]
+        found = _search([scores[place] for place in places])
+        stands = [
+            i == 0 or _may_begin(scores[place], best)
+            for (i, _), place, best in zip(runs, places, found, strict=True)
+        ]
+        if all(stands):
+            path = path.copy()
+            for place, best in zip(places, found, strict=True):
+                path[place] = best
+            return path
+        grown = zip(runs, stands, strict=True)
+        runs = _merge((i if ok else i - 1, j) for (i, j), ok in grown)
+    return _search([scores])[0]
+
+
+def _merge(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Overlapping runs as one."""
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(runs):
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((start, stop))
+    return merged
+
+
+def _may_begin(scores: NDArray[np.float32], path: NDArray[np.int64]) -> bool:
+    """Whether no path through a run could be better for an I at its first token, so
+    that the run needs to know nothing of what comes before it.
+
+    Such a path loses at least what the best I there is behind the best other tag; the
+    run's own best path may have lost no more than that in all.
+    """
+    lost = scores.max(axis=1).sum() - scores[np.arange(len(path)), path].sum()
+    inside = scores[0, 2::2].max(initial=-np.inf)
+    return lost <= max(scores[0, 0], scores[0, 1::2].max(initial=-np.inf)) - inside
 
 
 def _search(scores: list[NDArray[np.float32]]) -> list[NDArray[np.int64]]:

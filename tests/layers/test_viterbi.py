@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from spacy_bioner.layers.viterbi import best_paths, is_valid
+from spacy_bioner.layers.viterbi import _search, best_paths
 from spacy_bioner.tags import tag_names
 
 
@@ -40,8 +40,25 @@ def test_best_paths_are_the_best_valid_ones(n_labels, lengths, data):
     ]
     for scores, path in zip(batch, best_paths(batch), strict=True):
         assert path.shape == (len(scores),)
-        assert is_valid(path) and follows_bio([names[tag] for tag in path])
+        assert follows_bio([names[tag] for tag in path])
         assert scores[np.arange(len(path)), path].sum() == by_brute_force(scores, names)
+
+
+@given(st.integers(1, 3), st.integers(1, 20), st.data())
+def test_runs_searched_alone_are_as_good_as_the_whole(n_labels, length, data):
+    names = tag_names(["A", "B", "C"][:n_labels])
+    score = st.integers(-4, 4).map(float)
+    scores = data.draw(arrays("float32", (length, len(names)), elements=score))
+    rows = np.arange(length)
+    (path,), (whole,) = best_paths([scores]), _search([scores])
+    assert follows_bio([names[tag] for tag in path])
+    assert scores[rows, path].sum() == scores[rows, whole].sum()
+
+
+def test_a_run_that_needs_what_comes_before_it():
+    """B, then an I that only pays for the two after it: the cut before it is unsafe."""
+    scores = np.array([[0, 3, 0], [2, -9, 1], [0, -9, 9], [0, -9, 9]], dtype="float32")
+    assert best_paths([scores])[0].tolist() == [1, 2, 2, 2]
 
 
 def test_two_tokens_are_searched_to_the_end():
