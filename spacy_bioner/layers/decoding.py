@@ -29,26 +29,32 @@ def decode_spans(
     RETURNS (list): For each document its spans in order. A span's probability is
         that of its least certain tag, the end (no I after it) included.
     """
-    paths = best_paths(logits)
-    found: list[list[ScoredSpan]] = []
-    for path, scores in zip(paths, logits, strict=True):
-        spans = tags.decode(path, labels)
-        probs = _probabilities(spans, path, scores / temperature, labels)
-        found.append([(*s, p) for s, p in zip(spans, probs, strict=True)])
+    found: list[list[ScoredSpan]] = [[] for _ in logits]
+    if not sum(map(len, logits)):
+        return found
+    path = np.concatenate(best_paths(logits))  # all documents' tokens in one row
+    spans = tags.decode(path, labels)  # a valid path begins every document anew
+    if not spans:
+        return found
+    ends = np.cumsum([len(x) for x in logits])  # of each document
+    probs = _probabilities(spans, path, np.concatenate(logits) / temperature, ends)
+    places = np.searchsorted(ends, [span[0] for span in spans], side="right")
+    for i, (start, end, label), prob in zip(places, spans, probs, strict=True):
+        before = int(ends[i]) - len(logits[i])
+        found[i].append((start - before, end - before, label, prob))
     return found
 
 
-def _probabilities(spans, path, logits, labels: Sequence[str]) -> list[float]:
-    if not spans:
-        return []
+def _probabilities(spans, path, logits, doc_ends) -> list[float]:
+    """Spans of one row of tokens, a document after the other."""
     probs = np.exp(log_softmax(logits))  # (tokens, tags)
     starts, ends = np.array([span[:2] for span in spans]).T
     chosen = np.append(probs[np.arange(len(path)), path], 1.0)
     borders = np.stack([starts, ends], axis=1).ravel()
     inner = np.minimum.reduceat(chosen, borders)[::2]  # (spans,)
-    number = {label: 2 * i + 2 for i, label in enumerate(labels)}
-    goes_on = np.array([number[span[2]] for span in spans])
+    goes_on = path[starts] + 1  # the I after a B
     stops = 1.0 - np.vstack([probs, np.zeros_like(probs[:1])])[ends, goes_on]
+    stops[np.isin(ends, doc_ends)] = 1.0  # nothing follows there
     return np.minimum(inner, stops).tolist()
 
 

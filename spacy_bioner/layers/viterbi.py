@@ -20,21 +20,35 @@ def best_paths(scores: Sequence[NDArray[np.float32]]) -> list[NDArray[np.int64]]
     scores (list of arrays): Log probabilities, or logits.  # (tokens, tags) each
     RETURNS (list of arrays): Tags.  # (tokens,) each
     """
-    paths = [np.asarray(x.argmax(axis=1)) for x in scores]
-    return [_mend(x, path) for x, path in zip(scores, paths, strict=True)]
-
-
-def _mend(scores: NDArray[np.float32], path: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Search the runs of a path where an I continues no entity of its own label: from
-    the last O or B before it to the next one. A run that could be better if it went on
-    from what comes before is grown to the left; one that grows too far is no run."""
-    inside = (path > 0) & (path % 2 == 0)
-    kind = (path - 1) // 2
+    if not sum(map(len, scores)):
+        return [np.zeros(0, dtype="int64") for _ in scores]
+    ends = np.cumsum([len(x) for x in scores])
+    row = np.concatenate(scores).argmax(axis=1)  # all sequences, one after the other
+    paths = np.split(row, ends[:-1])
+    inside = (row > 0) & (row % 2 == 0)
+    kind = (row - 1) // 2
     previous = np.concatenate([[-1], kind[:-1]])
+    previous[ends[:-1][ends[:-1] < len(row)]] = -1
     broken = np.nonzero(inside & (kind != previous))[0]
-    if not len(broken):
-        return path
-    cuts = np.append(np.union1d([0], np.nonzero(~inside)[0]), len(path))
+    owner = np.searchsorted(ends, broken, side="right")  # of each broken token
+    for i in np.unique(owner):
+        tokens = broken[owner == i]
+        start = int(ends[i]) - len(scores[i])
+        paths[i] = _mend(scores[i], paths[i], tokens - start)
+    return paths
+
+
+def _mend(
+    scores: NDArray[np.float32], path: NDArray[np.int64], broken: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Search the runs of a path around its broken tokens: from the last O or B before
+    one to the next. A run that could be better if it went on from what comes before is
+    grown to the left; one that grows too far is no run.
+
+    broken (array): The tokens whose I continues no entity of its own label.
+    """
+    is_cut = (path == 0) | (path % 2 == 1)
+    cuts = np.append(np.union1d([0], np.nonzero(is_cut)[0]), len(path))
     first = np.searchsorted(cuts, broken, side="right") - 1  # of each run, in cuts
     runs = _merge((i, i + 1) for i in first.tolist())
     for _ in range(MOST_GROWTH):

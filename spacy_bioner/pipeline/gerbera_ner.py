@@ -265,13 +265,18 @@ class GerberaNER(TrainablePipe):
             for i, doc in enumerate(docs)
             if get_task(doc) is None and len(doc) and all(h in logits[i] for h in heads)
         ]
-        means = [
-            average_label(
-                [(logits[i][h], self.heads[h], self.temperature(h)) for h in heads],
-                label,
+        if not rows:
+            return
+        parts = [
+            (
+                np.concatenate([logits[i][h] for i in rows]),
+                self.heads[h],
+                self.temperature(h),
             )
-            for i in rows
+            for h in heads
         ]
+        ends = np.cumsum([len(docs[i]) for i in rows])
+        means = np.split(average_label(parts, label), ends[:-1])
         for i, spans in zip(rows, decode_spans(means, [label], 1.0), strict=True):
             chosen[i].extend(spans)
             by_head[i].setdefault("+".join(heads), []).extend(spans)
