@@ -11,6 +11,7 @@ import spacy
 import srsly
 import typer
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.util import registry
 from wasabi import msg
 
@@ -83,7 +84,7 @@ def convert_cli(
         documents = sliced(documents, slice_)
     documents = map_labels(documents, parse_labels(labels), only_mapped)
     nlp = make_nlp(lang, tokenizer)
-    docs = (
+    docs: Iterable[Doc] = (
         to_doc(document, nlp.make_doc, report, nested=nested, task=task)
         for document in documents
     )
