@@ -37,11 +37,11 @@ def read_sentences(data: Path) -> list[str]:
 
 
 def varied(sentences: list[str]) -> Iterator[str]:
-    """Texts of one to eight sentences without end, each with five words never seen."""
+    """Texts of one to three sentences without end, each with five words never seen."""
     rng = random.Random(0)
     while True:
         words = " ".join(sentences[rng.randrange(len(sentences))].split()).split(" ")
-        for _ in range(rng.randrange(8)):
+        for _ in range(rng.randrange(3)):
             words += sentences[rng.randrange(len(sentences))].split()
         for _ in range(5):
             new = "".join(rng.choices(LETTERS, k=9))
