@@ -126,7 +126,7 @@ def bare_onnx(trained: str, compiled: str, encoder: str) -> Run:
     from tokenizers import Tokenizer
 
     ner: Any = spacy.load(compiled).get_pipe("ner")
-    graph = ner.model.shims[0]
+    graph = ner.model.get_ref("states").shims[0]
     session, parts = graph.runtime.session, graph.compiled
     tokenizer = Tokenizer.from_str(parts.tokenizer)
     tokenizer.no_truncation()

@@ -103,7 +103,8 @@ import spacy
 from spacy.util import registry
 nlp = spacy.blank("en")
 nlp.tokenizer = registry.tokenizers.get("spacy-bioner.Tokenizer.v1")()(nlp)
-model = {"@architectures": "spacy-bioner.OnnxTagger.v1"}
+states = {"@architectures": "spacy-bioner.OnnxGraph.v1"}
+model = {"@architectures": "spacy-bioner.OnnxTagger.v1", "states": states}
 nlp.add_pipe("gerbera_ner", name="ner", config={"model": model})
 """
     )

@@ -68,7 +68,7 @@ def check_output(path: Path) -> None:
     if path.exists() and (
         not path.is_dir()
         or (any(path.iterdir()) and not config.exists())
-        or (config.exists() and "spacy-bioner.OnnxTagger.v1" not in config.read_text())
+        or (config.exists() and "spacy-bioner.OnnxGraph.v1" not in config.read_text())
     ):
         raise BionerError(Errors.B509.format(path=path))
 

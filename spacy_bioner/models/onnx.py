@@ -1,11 +1,12 @@
-"""The compiled form of a tagger: encoder and heads in one ONNX graph, without torch.
+"""The encoder of compiled components: one ONNX graph, without torch.
 
 A call of the graph reads one window of one document, so nothing is padded and a
 document's scores depend on nothing else in its batch: int8 activations take their
 scale from all that a call reads. Worker threads share one single-thread session.
 
-Where several components stand on one encoder, the first holds the graph of them all;
-it leaves the others' scores on the document, and they take them from there.
+The graph ends with what each component on the encoder computes token by token. Where
+there are several, the first holds the graph; it leaves the others' part on the
+document, and they take it from there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -27,48 +28,43 @@ from spacy.tokens import Doc
 from spacy.util import registry
 from thinc.api import Model, get_current_ops
 from thinc.shims import Shim
+from thinc.types import Floats2d
 from tokenizers import Tokenizer
 
 from ..errors import BionerError, Errors
-from ..layers.heads import Scores
 from ..layers.windows import Window
-from ..task import get_task
 from .encoding import Encoded, encode, frame, uncut
 
 MAX_THREADS = 8  # beyond, the Python side cannot keep them busy
 QUEUED = 16  # windows waiting for each thread
 
 
-@registry.architectures("spacy-bioner.OnnxTagger.v1")
-def build_onnx_tagger(
+@registry.architectures("spacy-bioner.OnnxGraph.v1")
+def build_onnx_graph(
     window: int = 256, overlap: int = 32, threads: int = 0
-) -> Model[list[Doc], Scores]:
-    """The model of a compiled `gerbera_ner`; `spacy bioner compile` fills it.
+) -> Model[list[Doc], list[Floats2d]]:
+    """The graph of a compiled pipeline; `spacy bioner compile` fills it.
 
     window, overlap (int): Length of a window and what neighbours share, in word
         pieces, as the encoder was trained.
     threads (int): How many windows are encoded at a time; 0: as many as there are
         processors, at most 8.
-    RETURNS (Model): Documents to `{head: logits (tokens, tags)}`. A document has the
-        scores of the head its task names; without a task, of every head.
+    RETURNS (Model): Documents to what the graph computes for this component.
+        # (tokens, width) each
     """
     return Model(
-        "onnx_tagger",
+        "onnx_graph",
         partial(forward, window=window, overlap=overlap),
         init=init,
-        attrs={"run": [], "part": ""},
+        attrs={"part": ""},
         shims=[OnnxGraph(threads)],
     )
 
 
 @registry.architectures("spacy-bioner.OnnxListener.v1")
-def build_onnx_listener() -> Model[list[Doc], Scores]:
-    """The model of a compiled component whose graph an earlier component holds.
-
-    RETURNS (Model): As `OnnxTagger.v1`; the scores are taken off the document.
-    """
-    attrs = {"run": [], "part": "", "heads": {}, "graph": ""}
-    return Model("onnx_listener", take_scores, init=init, attrs=attrs)
+def build_onnx_listener() -> Model[list[Doc], list[Floats2d]]:
+    """The same for a component whose graph an earlier component holds."""
+    return Model("onnx_listener", take, init=init, attrs={"part": "", "graph": ""})
 
 
 def init(model: Model, X=None, Y=None) -> None:
@@ -77,86 +73,63 @@ def init(model: Model, X=None, Y=None) -> None:
 
 def forward(
     model: Model, docs: list[Doc], is_train: bool, *, window: int, overlap: int
-) -> tuple[Scores, Callable]:
+) -> tuple[list[Floats2d], Callable]:
     if is_train:
         raise BionerError(Errors.B501)
     graph = cast(OnnxGraph, model.shims[0])
-    logits = graph.run(docs, window, overlap)
+    matrices = graph.run(docs, window, overlap)
     columns = graph.columns
     own = columns.pop(model.attrs["part"])
-    for part, (start, stop) in columns.items():
-        for doc, matrix in zip(docs, logits, strict=True):
-            doc.user_data[shelf(graph.compiled.digest, part)] = matrix[:, start:stop]
-    scores = [matrix[:, slice(*own)] for matrix in logits]
-    heads = graph.compiled.parts[model.attrs["part"]]
-    return by_head(model, docs, scores, heads), _no_backprop
+    for part, place in columns.items():
+        for doc, matrix in zip(docs, matrices, strict=True):
+            doc.user_data[shelf(graph.compiled.digest, part)] = matrix[:, place]
+    return cast(Any, [matrix[:, own] for matrix in matrices]), no_backprop
 
 
-def shelf(graph: str, part: str) -> str:
-    """Where in `doc.user_data` a graph leaves the scores of a component."""
-    return f"bioner:{graph}:{part}"
-
-
-def take_scores(
+def take(
     model: Model, docs: list[Doc], is_train: bool
-) -> tuple[Scores, Callable]:
+) -> tuple[list[Floats2d], Callable]:
     """Raises BionerError for a document that the graph has not read."""
     if is_train:
         raise BionerError(Errors.B501)
     key = shelf(model.attrs["graph"], model.attrs["part"])
     if any(key not in doc.user_data for doc in docs):
         raise BionerError(Errors.B514.format(name=model.attrs["part"]))
-    scores = [doc.user_data.pop(key) for doc in docs]
-    return by_head(model, docs, scores, model.attrs["heads"]), _no_backprop
+    return [doc.user_data.pop(key) for doc in docs], no_backprop
 
 
-def by_head(
-    model: Model,
-    docs: list[Doc],
-    logits: list[NDArray[np.float32]],
-    heads: dict[str, int],
-) -> Scores:
-    """Cut tag scores into those of each head that a document's task asks for.
-
-    logits (list): (tokens, tags of all heads) each.
-    heads (dict): The number of tags of each head, in the order of the columns.
-    """
-    columns = {head: slice(*place) for head, place in _places(heads).items()}
-    everything = [head for head in columns if head in model.attrs["run"]]
-    scores = []
-    for doc, matrix in zip(docs, logits, strict=True):
-        task = get_task(doc)
-        route = everything if task is None else [task] * (task in columns)
-        scores.append({head: matrix[:, columns[head]] for head in route})
-    return cast(Scores, scores)
+def shelf(graph: str, part: str) -> str:
+    """Where in `doc.user_data` a graph leaves what it computed for a component."""
+    return f"bioner:{graph}:{part}"
 
 
-def _places(widths: dict[str, int]) -> dict[str, tuple[int, int]]:
-    """Where each begins and ends when all stand side by side."""
-    ends = np.cumsum([0, *widths.values()]).tolist()
-    return dict(zip(widths, zip(ends, ends[1:], strict=False), strict=True))
-
-
-def _no_backprop(dY: Scores) -> list[Doc]:
+def no_backprop(dY: Any) -> list[Doc]:
+    """Raises BionerError."""
     raise BionerError(Errors.B501)
+
+
+def places(widths: dict[str, int]) -> dict[str, slice]:
+    """The columns of each when all stand side by side."""
+    ends = np.cumsum([0, *widths.values()]).tolist()
+    found = (slice(*ends) for ends in zip(ends, ends[1:], strict=False))
+    return dict(zip(widths, found, strict=True))
 
 
 @dataclass(frozen=True)
 class Compiled:
     """What `compile` makes of a trained pipeline.
 
-    graph (bytes): ONNX: ids, shapes (both (pieces,)) and rows (tokens,) to logits
-        (tokens, tags of all heads of all parts).
+    graph (bytes): ONNX: ids, shapes (both (pieces,)) and rows (tokens,) to a matrix
+        (tokens, width of all parts).
     tokenizer (str): The tokenizer's JSON.
-    parts (dict): For each component on the encoder the number of tags of each head,
-        all in the order of the columns.
+    parts (dict): The width of each component's part, in the order of the columns.
     first, last (int): The special tokens around a window.
     word_shapes (bool): Whether the encoder reads word shapes.
     """
 
     graph: bytes = b""
     tokenizer: str = ""
-    parts: dict[str, dict[str, int]] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)
     first: int = 0
     last: int = 0
     word_shapes: bool = True
@@ -191,26 +164,25 @@ class OnnxGraph(Shim):
         self._runtime: Runtime | None = None
 
     @property
-    def columns(self) -> dict[str, tuple[int, int]]:
-        """The first column of each part in the graph's output and the one after."""
-        parts = self.compiled.parts
-        return _places({part: sum(heads.values()) for part, heads in parts.items()})
+    def columns(self) -> dict[str, slice]:
+        """The columns of each part in the graph's output."""
+        return places(self.compiled.parts)
 
     def run(
         self, docs: Iterable[Doc], window: int, overlap: int
     ) -> list[NDArray[np.float32]]:
-        """Tag scores of each document.  # (tokens, tags of all heads)"""
+        """What the graph computes for each document.  # (tokens, all parts)"""
         runtime = self.runtime
-        width = max(stop for _, stop in self.columns.values())
-        logits: list[NDArray[np.float32]] = []
+        width = sum(self.compiled.parts.values())
+        matrices: list[NDArray[np.float32]] = []
         queue: deque[Future] = deque()
         for doc in docs:
             pieces = encode(runtime.tokenizer, doc, window, overlap)
-            logits.append(np.zeros((len(doc), width), dtype="float32"))
+            matrices.append(np.zeros((len(doc), width), dtype="float32"))
             for part in pieces.windows:
                 if not len(part.tokens):
                     continue
-                score = partial(self._score, runtime, pieces, part, logits[-1])
+                score = partial(self._score, runtime, pieces, part, matrices[-1])
                 if runtime.pool is None:
                     score()
                     continue
@@ -219,7 +191,7 @@ class OnnxGraph(Shim):
                     queue.popleft().result()
         for future in queue:
             future.result()
-        return logits
+        return matrices
 
     def _score(
         self, runtime: Runtime, pieces: Encoded, part: Window, out: NDArray[np.float32]

@@ -12,7 +12,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,15 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.util import load_model_from_config
-from thinc.api import Model
 
 from ..errors import BionerError, Errors
-from ..layers.heads import head_params
 from ..models.encoding import encode, frame, uncut
 from ..models.onnx import Compiled, make_session
 from ..sample import SENTENCES
 from ..training.outliers import FP32_LAYER, split_outliers
-from .gerbera_ner import GerberaNER
+from .parts import PARTS, Part
 
 NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
 OPSET = 17
@@ -64,29 +62,29 @@ def compile_pipeline(
         raise BionerError(Errors.B503.format(quantize=quantize))
     if missing := [m for m in NEEDED if find_spec(m) is None]:
         raise BionerError(Errors.B513.format(modules=", ".join(missing)))
-    encoder, names = find_parts(nlp)
-    parts = {part: compiled_heads(nlp.get_pipe(part)) for part in names}
-    target = load_model_from_config(_make_config(nlp, encoder, names), auto_fill=True)
-    target.from_bytes(nlp.to_bytes(exclude=["config.cfg", "transformer", *names]))
+    encoder, parts = find_parts(nlp)
+    config = _make_config(nlp, encoder, parts)
+    target = load_model_from_config(config, auto_fill=True)
+    target.from_bytes(nlp.to_bytes(exclude=["config.cfg", "transformer", *parts]))
     windows = None if quantize == "none" else _make_windows(nlp, encoder, texts)
-    modules = [heads_module(nlp.get_pipe(part), parts[part]) for part in names]
+    modules = [part.make_module() for part in parts.values()]
     graph = make_graph(encoder.transformer, modules, windows, report)
     compiled = Compiled(
         graph=graph,
         tokenizer=encoder.tokenizer.backend_tokenizer.to_str(),
-        parts=parts,
+        parts={name: part.width for name, part in parts.items()},
         first=encoder.tokenizer.cls_token_id,
         last=encoder.tokenizer.sep_token_id,
         word_shapes=encoder.attrs["word_shapes"],
     )
-    for part in names:
-        _fill(nlp.get_pipe(part), target.get_pipe(part), compiled)
+    for name_, part in parts.items():
+        _fill(target.get_pipe(name_), part, compiled)
     target.meta["name"] = name or nlp.meta["name"]
     return target
 
 
-def find_parts(nlp: Language) -> tuple[Any, list[str]]:
-    """The encoder to compile and the names of the components on it.
+def find_parts(nlp: Language) -> tuple[Any, dict[str, Part]]:
+    """The encoder to compile and, by name, the components on it.
 
     Raises BionerError if something else listens to the encoder, or nothing does.
     """
@@ -96,30 +94,31 @@ def find_parts(nlp: Language) -> tuple[Any, list[str]]:
     transformer: Any = nlp.get_pipe("transformer")
     if "word_shapes" not in transformer.model.attrs:
         raise BionerError(Errors.B505)
-    found = transformer.listening_components
-    if not found or not all(isinstance(nlp.get_pipe(t), GerberaNER) for t in found):
-        raise BionerError(Errors.B506.format(found=found))
-    return transformer.model, found
+    found: dict[str, Any] = {
+        name: nlp.get_pipe(name) for name in transformer.listening_components
+    }
+    if not found or not all(type(pipe) in PARTS for pipe in found.values()):
+        raise BionerError(Errors.B506.format(found=list(found)))
+    return transformer.model, {k: PARTS[type(v)](v) for k, v in found.items()}
 
 
-def _make_config(nlp: Language, encoder: Any, taggers: list[str]) -> dict[str, Any]:
+def _make_config(nlp: Language, encoder: Any, parts: dict[str, Part]) -> dict[str, Any]:
     """The source's config without its encoder and its training."""
     source = nlp.config.interpolate()
     config = {"nlp": source["nlp"], "components": source["components"]}
     for key in ("pipeline", "disabled"):
         config["nlp"][key] = [k for k in source["nlp"][key] if k != "transformer"]
     del config["components"]["transformer"]
-    for tagger in taggers:
-        config["components"][tagger]["general"] = []
-        config["components"][tagger]["model"] = {
-            "@architectures": "spacy-bioner.OnnxListener.v1"
-        }
-    config["components"][taggers[0]]["model"] = {
-        "@architectures": "spacy-bioner.OnnxTagger.v1",
+    states: dict[str, Any] = {
+        "@architectures": "spacy-bioner.OnnxGraph.v1",
         "window": encoder.attrs["window"],
         "overlap": encoder.attrs["overlap"],
         "threads": 0,
     }
+    for name, part in parts.items():
+        config["components"][name] |= part.settings
+        config["components"][name]["model"] = {**part.model, "states": states}
+        states = {"@architectures": "spacy-bioner.OnnxListener.v1"}
     return config
 
 
@@ -136,30 +135,16 @@ def _make_windows(nlp: Language, encoder: Any, texts: Sequence[str]) -> Windows:
     return windows
 
 
-def compiled_heads(source: Any) -> dict[str, int]:
-    """The heads of a `gerbera_ner` that are compiled, and their numbers of tags.
-
-    Raises BionerError if there is none.
-    """
-    names = [head for head in source.heads if head not in source.cfg["general"]]
-    if not names:
-        raise BionerError(Errors.B512.format(name=source.name))
-    heads = source.model.get_ref("heads")
-    return {name: heads.get_param(f"{name}:b2").shape[0] for name in names}
-
-
-def _fill(source: Any, target: Any, compiled: Compiled) -> None:
-    """Give a compiled GerberaNER its labels, its settings and its graph or, if an
+def _fill(target: Any, part: Part, compiled: Compiled) -> None:
+    """Give a compiled component its labels, its settings and its graph or, if an
     earlier component holds that, its name."""
-    sizes, attrs = compiled.parts[source.name], target.model.attrs
-    labels = {head: source.heads[head] for head in sizes}
-    target.cfg.update(copy.deepcopy(source.cfg), heads=labels, general=[])
-    attrs["run"] = [head for head in source.model.attrs["run"] if head in sizes]
-    attrs["part"] = source.name
-    if target.model.shims:
-        target.model.shims[0].compiled = compiled
+    part.fill(target)
+    states = target.model.get_ref("states")
+    states.attrs["part"] = part.source.name
+    if states.shims:
+        states.shims[0].compiled = compiled
     else:
-        attrs.update(graph=compiled.digest, heads=sizes)
+        states.attrs["graph"] = compiled.digest
 
 
 def make_graph(
@@ -193,30 +178,6 @@ def make_graph(
         return path.read_bytes()
 
 
-def heads_module(source: Any, names: Iterable[str]):
-    """The named heads of a `gerbera_ner` as one torch module, on the CPU.
-
-    All first layers are one matrix (width, heads * hidden); the second layers are
-    the blocks of a diagonal (heads * hidden, tags of all heads).
-    """
-    import torch
-
-    heads = source.model.get_ref("heads")
-    params = [[_tensor(heads, p) for p in head_params(name)] for name in names]
-    W1, b1, W2, b2 = zip(*params, strict=True)
-
-    class Heads(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.hidden = _linear(torch.cat(W1), torch.cat(b1))
-            self.tags = _linear(torch.block_diag(*W2), torch.cat(b2))
-
-        def forward(self, states):  # (tokens, width)
-            return self.tags(torch.relu(self.hidden(states)))
-
-    return Heads()
-
-
 def _make_module(encoder, parts: Sequence[Any]):
     """Encoder and parts as one torch module for one window, on the CPU."""
     import torch
@@ -244,20 +205,6 @@ def _make_module(encoder, parts: Sequence[Any]):
             return torch.cat([part(states[rows]) for part in self.parts], dim=-1)
 
     return Tagger().float().eval()
-
-
-def _tensor(heads: Model, param: str):
-    import torch
-
-    return torch.tensor(heads.ops.to_numpy(heads.get_param(param)))
-
-
-def _linear(W, b):
-    import torch
-
-    layer = torch.nn.Linear(W.shape[1], W.shape[0])
-    layer.weight.data, layer.bias.data = W, b
-    return layer
 
 
 def _sample_inputs(module, pieces: int):

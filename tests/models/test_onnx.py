@@ -19,7 +19,7 @@ from thinc.api import Config
 
 from spacy_bioner.errors import BionerError
 from spacy_bioner.models import onnx
-from spacy_bioner.models.onnx import build_onnx_tagger
+from spacy_bioner.models.onnx import build_onnx_graph
 from spacy_bioner.pipeline.export import compile_pipeline
 from spacy_bioner.task import set_task
 
@@ -43,6 +43,10 @@ BATCH = settings(
 
 def scores_of(nlp, docs: list[Doc]) -> list[dict]:
     return nlp.get_pipe("ner").predict(docs)
+
+
+def graph_of(nlp):
+    return nlp.get_pipe("ner").model.get_ref("states").shims[0]
 
 
 def spans_of(doc: Doc, key: str) -> list[tuple]:
@@ -73,8 +77,8 @@ def test_fp32_scores_are_those_of_torch(tiny_trained, task):
 
 
 @pytest.fixture(scope="module")
-def two(tiny_encoder):
-    """Two components on one encoder, and the same compiled."""
+def three(tiny_encoder):
+    """Three components on one encoder, and the same compiled."""
     nlp = make_trained(tiny_encoder)
     nlp.add_pipe("ner", name="second", source=make_trained(tiny_encoder))
     second = nlp.get_pipe("second")
@@ -83,22 +87,45 @@ def two(tiny_encoder):
     heads = second.model.get_ref("heads")
     for name in heads.param_names:
         heads.set_param(name, -heads.get_param(name))
+    spans = nlp.add_pipe("nested_spancat", config={"model": {"max_width": 6}})
+    doc = nlp.get_pipe("transformer")(nlp.make_doc("renal cancer"))
+    example = Example(doc, doc.copy())
+    spans.initialize(lambda: [example], labels=["X", "Y"])
+    table = spans.model.get_ref("table")
+    rng = np.random.default_rng(0)
+    for name in table.param_names:
+        shape = table.get_param(name).shape
+        table.set_param(name, rng.normal(0, 0.3, shape).astype("float32"))
+    spans.cfg["temperature"] = 1.5
     return nlp, compile_pipeline(nlp, "none")
 
 
-def test_components_on_one_encoder_share_one_graph(two, tmp_path):
-    trained, compiled = two
-    shims = [compiled.get_pipe(name).model.shims for name in ("ner", "second")]
-    assert [len(found) for found in shims] == [1, 0]
+def test_components_on_one_encoder_share_one_graph(three, tmp_path):
+    trained, compiled = three
+    names = ("ner", "second", "nested_spancat")
+    states = [compiled.get_pipe(name).model.get_ref("states") for name in names]
+    assert [len(model.shims) for model in states] == [1, 0, 0]
     compiled.to_disk(tmp_path)
     for nlp in (compiled, spacy.load(tmp_path), pickle.loads(pickle.dumps(compiled))):
         docs, expected = list(nlp.pipe(TEXTS)), list(trained.pipe(TEXTS))
         for ours, theirs in zip(docs, expected, strict=True):
             for key in ("gerbera", "second"):
                 assert spans_of(ours, key) == spans_of(theirs, key)
+            assert [(s.start, s.end, s.label_) for s in ours.spans["sc"]] == [
+                (s.start, s.end, s.label_) for s in theirs.spans["sc"]
+            ]
+            found, wanted = (d.spans["sc"].attrs["scores"] for d in (ours, theirs))
+            np.testing.assert_allclose(found, wanted, atol=1e-4)
+        assert any(len(doc.spans["sc"]) for doc in docs)
         assert any(spans_of(doc, "second") for doc in docs)
         left = [key for doc in docs for key in doc.user_data if type(key) is str]
         assert not left
+
+
+def test_a_listener_without_its_graph_says_so(three):
+    compiled = three[1]
+    with compiled.select_pipes(disable="ner"), pytest.raises(BionerError, match="B514"):
+        compiled("renal cancer")
 
 
 def test_only_a_gpu_that_was_asked_for_is_used(monkeypatch):
@@ -108,12 +135,6 @@ def test_only_a_gpu_that_was_asked_for_is_used(monkeypatch):
     asked = SimpleNamespace(device_type="gpu")
     monkeypatch.setattr(onnx, "get_current_ops", lambda: asked)
     assert onnx.find_providers() == both
-
-
-def test_a_listener_without_its_graph_says_so(two):
-    compiled = two[1]
-    with compiled.select_pipes(disable="ner"), pytest.raises(BionerError, match="B514"):
-        compiled("renal cancer")
 
 
 def test_int8_scores_are_close(tiny_trained, tiny_compiled):
@@ -146,10 +167,10 @@ def test_threads_change_nothing(tiny_compiled, tmp_path):
     tiny_compiled.to_disk(tmp_path)
     docs = [tiny_compiled.make_doc(text) for text in TEXTS * 5]
     for threads in (1, 3):
-        config = {"components.ner.model.threads": threads}
+        config = {"components.ner.model.states.threads": threads}
         other = spacy.load(tmp_path, config=config)
         assert_same(scores_of(other, docs), scores_of(tiny_compiled, docs))
-        assert other.get_pipe("ner").model.shims[0].runtime.threads == threads
+        assert graph_of(other).runtime.threads == threads
 
 
 def test_round_trips_are_exact(tiny_compiled, tmp_path):
@@ -206,7 +227,7 @@ def test_training_is_refused(tiny_compiled):
 
 def test_a_model_without_a_graph_says_so():
     with pytest.raises(BionerError, match="B502"):
-        build_onnx_tagger().predict([spacy.blank("en")("x")])
+        build_onnx_graph().predict([spacy.blank("en")("x")])
 
 
 WITHOUT_TORCH = """
