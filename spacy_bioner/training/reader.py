@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from spacy.training.corpus import walk_corpus
 from spacy.util import registry
@@ -87,14 +88,15 @@ class MultiTaskCorpus:
             yield doc
             return
         for start, end in sentence_runs(doc, self.max_length):
-            yield doc[start:end].as_doc()
+            yield cut(doc, start, end)
 
 
 def sentence_runs(doc: Doc, max_length: int) -> Iterator[tuple[int, int]]:
     """Runs of whole sentences of at most `max_length` tokens; a longer sentence is a
     run of its own. No entity is cut: a border inside one moves behind it."""
     start = end = 0
-    inside = {i for ent in doc.ents for i in range(ent.start + 1, ent.end)}
+    spans = chain(doc.ents, *doc.spans.values())
+    inside = {i for span in spans for i in range(span.start + 1, span.end)}
     has_sentences = doc.has_annotation("SENT_START")
     borders = [s.end for s in doc.sents] if has_sentences else range(1, len(doc) + 1)
     for border in borders:
@@ -106,6 +108,19 @@ def sentence_runs(doc: Doc, max_length: int) -> Iterator[tuple[int, int]]:
         end = border
     if start < len(doc):
         yield start, len(doc)
+
+
+def cut(doc: Doc, start: int, end: int) -> Doc:
+    """The tokens from `start` to `end` as a document, with the span groups, which
+    `Span.as_doc` forgets; empty ones too: nothing there is an annotation."""
+    piece = doc[start:end].as_doc()
+    for key, group in doc.spans.items():
+        piece.spans[key] = [
+            Span(piece, span.start - start, span.end - start, span.label_)
+            for span in group
+            if start <= span.start and span.end <= end
+        ]
+    return piece
 
 
 def make_example(nlp: Language, reference: Doc, task: str) -> Example:

@@ -147,6 +147,26 @@ def test_runs_cover_everything_and_cut_no_entity(data):
             assert not any(doc[i].is_sent_start or not known for i in middle)
 
 
+def test_pieces_keep_span_groups(tmp_path):
+    """`Span.as_doc` forgets them, and a piece without its group teaches nothing."""
+    words = "IL-2 gene fell . Mice ran . T cells rose .".split(" ")
+    doc = Doc(NLP.vocab, words, sent_starts=[i in (0, 4, 7) for i in range(11)])
+    doc.spans["sc"] = [Span(doc, 0, 1, "PROTEIN"), Span(doc, 0, 2, "DNA")]
+    doc.spans["sc"] += [Span(doc, 7, 9, "CELL")]
+    DocBin(docs=[doc]).to_disk(tmp_path / "nested.spacy")
+    sources = {"nested": tmp_path / "nested.spacy"}
+    examples = list(create_multi_task_corpus(sources, max_length=4)(NLP))
+    found = [
+        [(span.text, span.label_) for span in example.reference.spans["sc"]]
+        for example in examples
+    ]
+    assert found == [
+        [("IL-2", "PROTEIN"), ("IL-2 gene", "DNA")],
+        [],
+        [("T cells", "CELL")],
+    ]
+
+
 def test_errors(sources, tmp_path):
     with pytest.raises(BionerError, match="B401.*'gone'.*nowhere"):
         create_multi_task_corpus({"gone": tmp_path / "nowhere"})
