@@ -149,7 +149,7 @@ def test_runs_cover_everything_and_cut_no_entity(data):
 
 def test_pieces_keep_span_groups(tmp_path):
     """`Span.as_doc` forgets them, and a piece without its group teaches nothing."""
-    words = "IL-2 gene fell . Mice ran . T cells rose .".split(" ")
+    words = ["IL-2", "gene", "fell", ".", "Mice", "ran", ".", "T", "cells", "rose", "."]
     doc = Doc(NLP.vocab, words, sent_starts=[i in (0, 4, 7) for i in range(11)])
     doc.spans["sc"] = [Span(doc, 0, 1, "PROTEIN"), Span(doc, 0, 2, "DNA")]
     doc.spans["sc"] += [Span(doc, 7, 9, "CELL")]
