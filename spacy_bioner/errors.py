@@ -73,8 +73,9 @@ class Errors(metaclass=_Coded):
         "one that can be compiled."
     )
     B506 = (
-        "The components on the transformer are {found}; only gerbera_ner components "
-        "can be compiled, at least one. Remove the others from the pipeline first."
+        "The components on the transformer are {found}; only gerbera_ner and "
+        "nested_spancat can be compiled, at least one of them. Remove the others from "
+        "the pipeline first."
     )
     B507 = "The encoder {encoder} cannot be compiled: it is not built like BERT."
     B508 = (
@@ -106,4 +107,40 @@ class Errors(metaclass=_Coded):
     B612 = (
         "--half is for a trainable pipeline with a `transformer`; this one has "
         "{components}."
+    )
+
+    # 7xx: language models
+    B701 = (
+        "The label '{label}' cannot begin a line of tagged text. Use labels that are "
+        "not empty and have no line break."
+    )
+    B702 = "The span {start}-{end} is empty or outside its text of {size} characters."
+    B703 = "There is no prompt template for '{language}', only for {known}. Pass one."
+    B704 = (
+        "Few-shot example {number} cannot be used: {problem} Give a `text` and an "
+        "`answer`, as the model should write it."
+    )
+    B705 = (
+        "The endpoint '{endpoint}' is no address of a server. Give the base address of "
+        "its OpenAI-compatible API, such as http://127.0.0.1:8000/v1."
+    )
+    B706 = (
+        "api_key_env names the environment variable {variable}, which is not set. Set "
+        "it, or leave api_key_env out for a server that wants no key."
+    )
+    B707 = (
+        "No usable answer from {url}, tried {tries} times; last: {problem}. If a cache "
+        "is set, what was answered is in it, and another run goes on from there."
+    )
+    B708 = "{url} refused the request: {problem}."
+    B709 = "{name} = {value} is out of range: expected {expected}."
+
+    # 8xx: spans
+    B801 = (
+        "Component '{name}' found no span labels to learn. Its training documents "
+        "need `doc.spans['{key}']`; or pass `labels` in [initialize.components.{name}]."
+    )
+    B802 = (
+        "Component '{name}' was given no document with tokens to initialize from. "
+        "Check the training corpus."
     )

@@ -50,13 +50,17 @@ def test_resolves_to_what_spacy_finds(group, name, target):
     if namespace == "factories":
         assert spacy.blank("en").has_factory(name)
     elif namespace != "cli":
+        if namespace.startswith("llm_"):
+            pytest.importorskip("spacy_llm", reason="needs spacy-llm")
         assert getattr(registry, namespace).get(name) is found
 
 
 def test_every_registered_function_is_an_entry_point():
     code = "\n".join(p.read_text("utf8") for p in ROOT.glob("spacy_bioner/**/*.py"))
     decorated = re.findall(r'@(?:registry\.\w+|Language\.factory)\(\s*"([^"]+)"', code)
-    assert sorted(decorated) == sorted(n for _, n, _ in ENTRY_POINTS if n != "bioner")
+    # spacy-llm's registries exist only with it, so there the entry point is all
+    ours = [n for g, n, _ in ENTRY_POINTS if not g.startswith("thinc_llm_")]
+    assert sorted(decorated) == sorted(n for n in ours if n != "bioner")
 
 
 def call_factory(make, tmp_path, encoder):
@@ -68,14 +72,28 @@ def call_multi_head(build, tmp_path, encoder):
     assert build(tok2vec, hidden=4).has_ref("heads")
 
 
+def call_nested(make, tmp_path, encoder):
+    pipe = spacy.blank("en").add_pipe("nested_spancat")
+    assert pipe.key == "sc" and pipe.max_width == 16
+
+
+def call_span_scorer(build, tmp_path, encoder):
+    tok2vec = registry.architectures.get("spacy.Tok2VecListener.v1")(width=8)
+    assert build(tok2vec, hidden=4, max_width=7).get_ref("table").get_dim("nW") == 7
+
+
 def call_transformer(build, tmp_path, encoder):
     model = build(encoder, window=32, overlap=8)
     model.initialize()
     assert model.attrs["has_transformer"]
 
 
-def call_onnx(build, tmp_path, encoder):
+def call_onnx_graph(build, tmp_path, encoder):
     assert build(window=32, overlap=8).name
+
+
+def call_onnx_model(build, tmp_path, encoder):
+    assert build(registry.architectures.get("spacy-bioner.OnnxGraph.v1")()).layers
 
 
 def call_tokenizer(create, tmp_path, encoder):
@@ -104,6 +122,19 @@ def call_scorer(make, tmp_path, encoder):
     assert make()([])["heads_f"] is None
 
 
+def call_nested_scorer(make, tmp_path, encoder):
+    assert make()([], spans_key="sc")["spans_sc_f"] is None
+
+
+def call_llm_task(make, tmp_path, encoder):
+    ((prompts, _),) = make(["DISEASE"]).generate_prompts([spacy.blank("en")("Gout.")])
+    assert "Text: Gout." in prompts[0]
+
+
+def call_llm_model(make, tmp_path, encoder):
+    assert list(make("http://127.0.0.1:9/v1", "none")([])) == []
+
+
 def call_cli(app, tmp_path, encoder):
     result = CliRunner().invoke(spacy_app, ["bioner", "--help"])
     assert result.exit_code == 0 and "annotate" in result.output
@@ -116,15 +147,22 @@ def call_callback(create, folder, encoder):
 
 CALLS = {
     "gerbera_ner": call_factory,
+    "nested_spancat": call_nested,
     "spacy-bioner.MultiHeadTagger.v1": call_multi_head,
+    "spacy-bioner.SpanScorer.v1": call_span_scorer,
     "spacy-bioner.TransformerModel.v1": call_transformer,
-    "spacy-bioner.OnnxTagger.v1": call_onnx,
+    "spacy-bioner.OnnxGraph.v1": call_onnx_graph,
+    "spacy-bioner.OnnxTagger.v1": call_onnx_model,
+    "spacy-bioner.OnnxSpanScorer.v1": call_onnx_model,
     "spacy-bioner.OnnxListener.v1": call_onnx_listener,
     "spacy-bioner.Tokenizer.v1": call_tokenizer,
     "spacy-bioner.AdamW.v1": call_optimizer,
     "spacy-bioner.MultiTaskCorpus.v1": call_reader,
     "spacy-bioner.heads_scorer.v1": call_scorer,
+    "spacy-bioner.nested_scorer.v1": call_nested_scorer,
     "spacy-bioner.encoder_dropout.v1": call_callback,
+    "spacy-bioner.SymbolicSpans.v1": call_llm_task,
+    "spacy-bioner.OpenAICompatible.v1": call_llm_model,
     "bioner": call_cli,
 }
 

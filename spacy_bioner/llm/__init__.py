@@ -1,0 +1,1 @@
+"""Candidate entities from language models; reached through entry points."""

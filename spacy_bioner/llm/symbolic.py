@@ -1,0 +1,454 @@
+"""Symbolic tagging: spans written into the text with square brackets, and back.
+
+One line a type, the whole text in it, mentions in brackets, a mention inside another
+of its type in brackets inside brackets (after Lv et al., arXiv 2510.08902):
+
+    DISEASE: [[lung] cancer] in a smoker
+    ANATOMY: [lung] cancer in a smoker
+
+Types without a mention have no line; a text without any is answered with NONE. In the
+text, brackets, backslashes and line breaks are written `\\[`, `\\]`, `\\\\`, `\\n` and
+`\\r`, so that any text and any spans come back as they were. What a language model
+makes of it is aligned to the text word by word: what is certain is kept, and a report
+counts what was repaired and what was dropped.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from functools import cache
+from typing import NamedTuple
+
+from ..errors import BionerError, Errors
+
+Mention = tuple[int, int, str]  # first character, the one after the last, label
+Word = tuple[int, int, str]  # the same, and the word as it is compared
+Run = tuple[
+    int, int, int
+]  # words that agree: first in the answer, in the text, how many
+
+NOTHING = "NONE"
+ESCAPES = {"\\": "\\\\", "[": "\\[", "]": "\\]", "\n": "\\n", "\r": "\\r"}
+UNESCAPES = {written[1]: char for char, written in ESCAPES.items()}
+OTHER_BRACKETS = (
+    ("【", "】"),
+    ("［", "］"),
+    ("〔", "〕"),
+)  # what Chinese answers have instead
+SYMBOL = re.compile(r"\\([\\\[\]nr])|(.)", re.DOTALL)
+# A number, one character of Chinese or Japanese, other letters, or a sign.
+HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+WORD = re.compile(rf"\d+|[{HAN}]|(?:(?![{HAN}])[^\W\d_])+|\S")
+# `- **Type**: text`, `2. "TYPE"：text` and the like.
+HEAD = re.compile(
+    r"[\s>*#`_\-•·]*(?:\d+[.)、]\s*)?[\s*_`\"']*(.+?)[\s*_`\"']*[:：](.*)"
+)
+FENCE = re.compile(r"```\w*$")
+NO_MENTION = {"none", "n/a", "[]", "无", "没有"}
+MOST_PAIRS = 50_000  # of equal words in answer and text, to compare each with each
+LOOKALIKES = str.maketrans("‐‑‒–—−“”„‘’‚。", "------\"\"\"'''.")
+
+
+@dataclass
+class Report:
+    """What became of an answer.
+
+    answered (bool): Whether it said anything about any of the types.
+    exact (int): Lines that copied the text as it is.
+    repaired (Counter): Lines or brackets read in spite of "spacing", "wording" (the
+        text was copied with changes), "type_name", "literal_brackets" (the text's own
+        brackets, not escaped), "brackets" (another kind) or "doubled".
+    dropped (Counter): "unknown_type" and "other_lines" (lines), "unbalanced" and
+        "empty" (brackets), "not_in_text", "ambiguous" (more than one place fits) and
+        "nested" (mentions), "cut" (lines that stop before the text does).
+    """
+
+    answered: bool = False
+    exact: int = 0
+    repaired: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+class Symbol(NamedTuple):
+    """One character of an answer's line, and whether a backslash stood before it."""
+
+    char: str
+    escaped: bool
+
+    @property
+    def bare(self) -> bool:
+        """Whether this may be a bracket around a mention."""
+        return self.char in "[]" and not self.escaped
+
+
+# Writing
+
+
+def escape(text: str) -> str:
+    """The text on one line, as it stands in prompts and answers."""
+    return "".join(ESCAPES.get(char, char) for char in text)
+
+
+def encode(
+    text: str,
+    spans: Iterable[Mention],
+    labels: Sequence[str] = (),
+    nested: bool = True,
+) -> str:
+    """Write spans as tagged text.
+
+    spans (Iterable): (start, end, label) in characters. Spans of one type that cross
+        get a further line of that type.
+    labels (Sequence[str]): The order of the lines; other labels follow, sorted.
+    nested (bool): Write mentions inside others of their type; else `flatten` first.
+    RETURNS (str): What `decode` reads back.
+    """
+    by_label: dict[str, set[tuple[int, int]]] = {label: set() for label in labels}
+    for start, end, label in sorted(spans, key=lambda span: span[2]):
+        if not 0 <= start < end <= len(text):
+            raise BionerError(Errors.B702.format(start=start, end=end, size=len(text)))
+        by_label.setdefault(label, set()).add((start, end))
+    lines = []
+    for label, places in by_label.items():
+        check_label(label)
+        for layer in _layers(places if nested else flatten(places)):
+            lines.append(f"{label}: {_mark(text, layer)}")
+    return "\n".join(lines) or NOTHING
+
+
+def check_label(label: str) -> None:
+    """Raises BionerError for a label that a line cannot begin with."""
+    if not label or "\n" in label:
+        raise BionerError(Errors.B701.format(label=label))
+
+
+def flatten(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those that do not overlap: from the left, the longer first."""
+    chosen: list[tuple[int, int]] = []
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not chosen or start >= chosen[-1][1]:
+            chosen.append((start, end))
+    return chosen
+
+
+def _layers(spans: Iterable[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Share spans out so that none crosses another of its layer."""
+    layers: list[list[tuple[int, int]]] = []
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        for layer in layers:
+            if not any(a < start < b < end for a, b in layer):
+                layer.append((start, end))
+                break
+        else:
+            layers.append([(start, end)])
+    return layers
+
+
+def _mark(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    opens, closes = Counter[int](), Counter[int]()
+    for start, end in spans:
+        opens[start] += 1
+        closes[end] += 1
+    written = [ESCAPES.get(char, char) for char in text] + [""]
+    return "".join(
+        "]" * closes[i] + "[" * opens[i] + char for i, char in enumerate(written)
+    )
+
+
+# Reading
+
+
+def decode(
+    answer: str, text: str, labels: Sequence[str], nested: bool = True
+) -> tuple[list[Mention], Report]:
+    """Read tagged text back, whatever a language model did to it.
+
+    text (str): What was to be tagged.
+    labels (Sequence[str]): The types that were asked for; lines of others are dropped.
+    nested (bool): Keep mentions inside others of their type.
+    RETURNS (tuple): Spans (start, end, label) in text order, outer before inner, none
+        empty or outside of the text; and the Report. Never raises for any answer.
+    """
+    report = Report()
+    found: set[Mention] = set()
+    # a model that repeats itself says nothing new
+    for label, line in dict.fromkeys(_lines(answer, text, labels, report)):
+        found.update((start, end, label) for start, end in _read(line, text, report))
+    if not nested:
+        flat = {
+            (start, end, label)
+            for label in labels
+            for start, end in flatten(span[:2] for span in found if span[2] == label)
+        }
+        report.dropped["nested"] += len(found) - len(flat)
+        found = flat
+    return sorted(found, key=lambda s: (s[0], -s[1], s[2])), report
+
+
+def _lines(
+    answer: str, text: str, labels: Sequence[str], report: Report
+) -> Iterator[tuple[str, str]]:
+    """Each type's line: the label and the tagged text."""
+    known = _by_name(labels)
+    squeezed = _squeeze(text)
+    label, body = "", ""  # a line that the next ones may go on with
+    for line in _without_thoughts(answer, text, labels).split("\n"):
+        exact = _exact_line(line, text, labels)
+        if exact:
+            if label:
+                yield label, body
+            label = ""
+            report.answered = True
+            yield exact
+            continue
+        line = line.strip()
+        if not line or FENCE.match(line):
+            continue
+        if _fold(line.strip(".。*` ")) in NO_MENTION:
+            report.answered = True
+            continue
+        if label and _squeeze(body + line) in squeezed:
+            body = f"{body}\n{line}" if body else line
+            continue
+        if label:
+            yield label, body
+            label = ""
+        head = HEAD.match(line)
+        name = known.get(_name(head[1]), "") if head else ""
+        if not head or not name:
+            kind = "unknown_type" if head and "[" in head[2] else "other_lines"
+            report.dropped[kind] += 1
+            continue
+        report.answered = True
+        report.repaired["type_name"] += not line.startswith(f"{name}:")
+        label, body = name, head[2].strip()
+        if _fold(body.strip(".。*` ")) in NO_MENTION:
+            label = ""
+    if label:
+        yield label, body
+
+
+def _exact_line(line: str, text: str, labels: Sequence[str]) -> tuple[str, str] | None:
+    """The label and the rest of a line that copies the text as it is.
+
+    At most one label fits, whatever the labels look like: the text has one length.
+    """
+    for label in labels:
+        if line.startswith(f"{label}: "):
+            body = line[len(label) + 2 :]
+            if "".join(s.char for s in _symbols(body) if not s.bare) == text:
+                return label, body
+    return None
+
+
+def _by_name(labels: Sequence[str]) -> dict[str, str]:
+    """The label that each way of writing it means, where it means one only."""
+    names = Counter(_name(label) for label in labels)
+    return {_name(label): label for label in labels if names[_name(label)] == 1}
+
+
+def _name(label: str) -> str:
+    return re.sub(r"[\s_-]+", " ", _fold(label)).strip()
+
+
+def _without_thoughts(answer: str, text: str, labels: Sequence[str]) -> str:
+    """What follows the `<think>…</think>` of a reasoning model."""
+    if any("think>" in given for given in (text, *labels)):
+        return answer
+    thoughts, closed, rest = answer.rpartition("</think>")
+    return "" if not closed and rest.lstrip().startswith("<think>") else rest
+
+
+def _symbols(line: str) -> list[Symbol]:
+    return [
+        Symbol(UNESCAPES[m[1]], True) if m[1] else Symbol(m[2], False)
+        for m in SYMBOL.finditer(line)
+    ]
+
+
+def _read(line: str, text: str, report: Report) -> set[tuple[int, int]]:
+    """The mentions of one type's line, as places in the text."""
+    symbols = _symbols(line)
+    copy, marks = _split(symbols, frozenset())
+    if copy != text:
+        symbols = _symbols(_square(line, text, report))
+        own = _own_brackets(symbols, text)
+        report.repaired["literal_brackets"] += len(own)
+        copy, marks = _split(symbols, own)
+    spans = _pair(marks, report)
+    if copy == text:
+        report.exact += 1
+        return spans
+    same = _squeeze(copy) == _squeeze(text)
+    report.repaired["spacing" if same else "wording"] += 1
+    return _place(spans, copy, text, report)
+
+
+def _square(line: str, text: str, report: Report) -> str:
+    """Square brackets for those of another kind that the text does not have."""
+    for opening, closing in OTHER_BRACKETS:
+        if opening in line and opening not in text and closing not in text:
+            report.repaired["brackets"] += line.count(opening)
+            line = line.replace(opening, "[").replace(closing, "]")
+    return line
+
+
+def _own_brackets(symbols: list[Symbol], text: str) -> frozenset[int]:
+    """Which bare brackets are the text's own, which the model forgot to escape.
+
+    As many as agree with brackets of the text, and so does a word next to them, when
+    all are aligned with it; of brackets that stand together the inner ones, as a mark
+    goes around what it marks.
+    """
+    if "[" not in text and "]" not in text:
+        return frozenset()
+    copy = "".join(symbol.char for symbol in symbols)
+    ours, theirs = _words(copy), _words(text)
+    runs = [run for run in _runs(ours, theirs) if run[2] > 1]
+    agree = {ours[a + i][0] for a, _, size in runs for i in range(size)}
+    own: set[int] = set()
+    for group in re.finditer(r"\[+|\]+", copy):
+        places = range(group.start(), group.end())
+        bare = [i for i in places if symbols[i].bare]
+        count = len(agree.intersection(places)) - (len(places) - len(bare))
+        if count > 0:
+            own.update(bare[-count:] if group[0][0] == "[" else bare[:count])
+    return frozenset(own)
+
+
+def _split(
+    symbols: list[Symbol], own: frozenset[int]
+) -> tuple[str, list[tuple[int, str]]]:
+    """The copied text, and the marks: the place in the copy each stands before."""
+    copy: list[str] = []
+    marks: list[tuple[int, str]] = []
+    for i, symbol in enumerate(symbols):
+        if symbol.bare and i not in own:
+            marks.append((len(copy), symbol.char))
+        else:
+            copy.append(symbol.char)
+    return "".join(copy), marks
+
+
+def _pair(marks: Iterable[tuple[int, str]], report: Report) -> set[tuple[int, int]]:
+    """Spans of the copy, each from a bracket to the one that closes it."""
+    waiting: list[int] = []
+    spans: list[tuple[int, int]] = []
+    for place, mark in marks:
+        if mark == "[":
+            waiting.append(place)
+        elif not waiting:
+            report.dropped["unbalanced"] += 1
+        else:
+            spans.append((waiting.pop(), place))
+    report.dropped["unbalanced"] += len(waiting)
+    full = {(start, end) for start, end in spans if start < end}
+    empty = sum(start == end for start, end in spans)
+    report.dropped["empty"] += empty
+    report.repaired["doubled"] += len(spans) - empty - len(full)
+    return full
+
+
+# Aligning a copy with changes
+
+
+def _place(
+    spans: Iterable[tuple[int, int]], copy: str, text: str, report: Report
+) -> set[tuple[int, int]]:
+    """Where the mentions of a changed copy are in the text.
+
+    A mention is placed if all its words agree with the text's, and if the stretch of
+    agreeing words around it fits in one place only.
+    """
+    ours, theirs = _words(copy), _words(text)
+    runs = _runs(ours, theirs)
+    certain = _certain(runs, [word for _, _, word in theirs])
+    report.dropped["cut"] += _is_cut(runs, ours, theirs)
+    starts, ends = [word[0] for word in ours], [word[1] for word in ours]
+    run_of = {run[0] + i: run for run in runs for i in range(run[2])}
+    placed = set()
+    for start, end in spans:
+        first, last = bisect_right(ends, start), bisect_left(starts, end) - 1
+        if first > last:
+            report.dropped["empty"] += 1
+            continue
+        run = run_of.get(first)
+        if run is None or run != run_of.get(last):
+            report.dropped["not_in_text"] += 1
+        elif run not in certain:
+            report.dropped["ambiguous"] += 1
+        else:
+            shift = run[1] - run[0]
+            left = theirs[first + shift][0] + max(start - ours[first][0], 0)
+            right = theirs[last + shift][1] - max(ours[last][1] - end, 0)
+            placed.add((left, right))
+    return placed
+
+
+def _words(text: str) -> list[Word]:
+    return [(m.start(), m.end(), _fold(m[0])) for m in WORD.finditer(text)]
+
+
+def _runs(ours: list[Word], theirs: list[Word]) -> list[Run]:
+    """Stretches of words that agree, in order.
+
+    A model that repeats itself without end is not followed for ever: what goes far
+    beyond the text is left, and where words are few and frequent, the frequent ones
+    only count beside others (`autojunk`).
+    """
+    b = [word for _, _, word in theirs]
+    a = [word for _, _, word in ours[: 2 * len(b) + 50]]
+    count = Counter(b)
+    pairs = sum(count[word] for word in a)
+    matcher = SequenceMatcher(None, a, b, autojunk=pairs > MOST_PAIRS)
+    blocks = matcher.get_matching_blocks()
+    return [(run.a, run.b, run.size) for run in blocks if run.size]
+
+
+def _is_cut(runs: list[Run], ours: list[Word], theirs: list[Word]) -> bool:
+    """Whether the copy ends while the text has words to come; signs do not count."""
+    a, b, size = runs[-1] if runs else (0, 0, 0)
+    rest = (word for _, _, word in theirs[b + size :])
+    return a + size == len(ours) and any(word.isalnum() for word in rest)
+
+
+def _certain(runs: list[Run], words: list[str]) -> set[Run]:
+    """Runs that fit the text's words once, or once between those that do."""
+
+    def fits(run: Run, start: int, end: int) -> bool:
+        _, b, size = run
+        wanted = words[b : b + size]
+        places = range(start, end - size + 1)
+        return sum(words[i : i + size] == wanted for i in places) == 1
+
+    anchors = {run for run in runs if fits(run, 0, len(words))}
+    certain = set()
+    for run in runs:
+        start = max((b + n for _, b, n in anchors if b < run[1]), default=0)
+        end = min((b for _, b, _ in anchors if b > run[1]), default=len(words))
+        if run in anchors or fits(run, start, end):
+            certain.add(run)
+    return certain
+
+
+@cache
+def _fold_char(char: str) -> str:
+    folded = unicodedata.normalize("NFKC", char).lower()
+    return folded if len(folded) == 1 else char
+
+
+def _fold(text: str) -> str:
+    """The text as it is compared, of the same length: case, width and the kind of
+    dash or quote do not count."""
+    return "".join(map(_fold_char, text)).translate(LOOKALIKES)
+
+
+def _squeeze(text: str) -> str:
+    """The text as it is compared, without spaces, brackets and backslashes."""
+    return re.sub(r"[\s\[\]\\]", "", _fold(text))
