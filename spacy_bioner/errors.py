@@ -144,3 +144,18 @@ class Errors(metaclass=_Coded):
         "Component '{name}' was given no document with tokens to initialize from. "
         "Check the training corpus."
     )
+
+    # 9xx: knowledge bases
+    B901 = "{path} is no .spacy file of `convert`."
+    B902 = (
+        "{path} is OWL in XML. Save it in functional syntax or OBO, for instance with "
+        "`robot convert -i {path} -o NAME.ofn`."
+    )
+    B903 = (
+        "{path} has no header that names the column of the names. Its first line must "
+        "hold the columns' names, by tabs; one of them: {known}."
+    )
+    B904 = "What kind of terminology is {path}? Its name must end in one of: {known}."
+    B905 = "{path} is no knowledge base that `bioner kb` wrote: {error}."
+    B906 = "No name left to write to {output}. Check the sources, --labels: {counts}."
+    B907 = "The output {output} must end in .jsonl or .jsonl.gz."

@@ -15,6 +15,7 @@ from spacy_bioner.cli.compile import compile_cli
 from spacy_bioner.cli.convert import convert_cli
 from spacy_bioner.cli.evaluate import evaluate_cli
 from spacy_bioner.cli.inspect import inspect_cli
+from spacy_bioner.cli.kb import kb_cli
 from spacy_bioner.cli.package import package_cli
 from spacy_bioner.cli.pretrain import pretrain_cli
 from spacy_bioner.cli.train import train_cli
@@ -30,6 +31,7 @@ app.command("annotate")(annotate_cli)
 app.command("convert")(convert_cli)
 app.command("evaluate")(evaluate_cli)
 app.command("inspect")(inspect_cli)
+app.command("kb")(kb_cli)
 app.command("package")(package_cli)
 app.command("pretrain")(pretrain_cli)
 app.command("calibrate")(calibrate_cli)

@@ -1,0 +1,101 @@
+"""Near names by their character trigrams: a sparse matrix, one column a trigram."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+NOT_WORD = re.compile(r"[\W_]+")
+BITS = 21  # of a code point: three of them fit one 64-bit key, exactly
+
+
+class NameIndex:
+    """Cosine of two texts' trigrams, each weighted by how rare it is among the names.
+
+    Works for a mention (which name is it?) and for a sentence (which names are like
+    something in it?). Case and punctuation do not count.
+
+    texts (Sequence[str]): The names; a result is a position in it.
+    """
+
+    def __init__(self, texts: Sequence[str]):
+        keys, owners = trigrams(texts)
+        self.keys, grams = np.unique(keys, return_inverse=True)
+        # A trigram counts once a name.
+        pairs = np.unique(grams.astype("int64") * max(len(texts), 1) + owners)
+        grams, owners = np.divmod(pairs, max(len(texts), 1))
+        counts = np.bincount(grams, minlength=len(self.keys))
+        self.size = len(texts)
+        self.starts = np.concatenate([[0], np.cumsum(counts)])  # into owners
+        self.owners = owners.astype("int32")  # the names with a trigram, by trigram
+        # Squared: what a trigram adds to the product of two texts that have it.
+        self.weights = np.log1p(self.size / np.maximum(counts, 1)) ** 2
+        squares = np.bincount(owners, self.weights[grams], minlength=self.size)
+        self.norms = np.sqrt(squares)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def scores(self, text: str) -> Floats:
+        """Each name's cosine with the text, (names,), from 0 to 1."""
+        asked = np.unique(trigrams([text])[0])
+        place = np.searchsorted(self.keys, asked)
+        known = np.searchsorted(self.keys, asked, side="right") > place
+        grams = place[known]
+        sizes = self.starts[grams + 1] - self.starts[grams]
+        # The places lo … hi of each trigram's names, all in one array.
+        shift = np.repeat(self.starts[grams] - np.cumsum(sizes) + sizes, sizes)
+        owners = self.owners[shift + np.arange(len(shift))]
+        shared = np.repeat(self.weights[grams], sizes)
+        unknown = np.log1p(self.size) ** 2 * (len(asked) - len(grams))
+        norm = np.sqrt(self.weights[grams].sum() + unknown)
+        products = np.bincount(owners, shared, minlength=self.size)
+        return products / np.maximum(self.norms * norm, 1e-9)
+
+    def nearest(
+        self, text: str, n: int, among: Bools | None = None
+    ) -> list[tuple[int, float]]:
+        """The positions and scores of the n best names that share a trigram with the
+        text; fewer if there are not as many. Equal scores: first come, first served.
+
+        among (bools): Which names may be found, (names,); all if not given.
+        """
+        scores = self.scores(text)
+        if among is not None:
+            scores = np.where(among, scores, 0.0)
+        found = best(scores, n)
+        return [(int(place), float(scores[place])) for place in found]
+
+
+def best(scores: Floats, n: int) -> Ints:
+    """The places of the n best scores above zero, best first, stable."""
+    places = np.flatnonzero(scores > 0)
+    if 0 < n < len(places):
+        # All that tie with the last one stay, so that the sort below decides.
+        last = np.partition(scores[places], -n)[-n]
+        places = places[scores[places] >= last]
+    return places[np.argsort(-scores[places], kind="stable")][:n]
+
+
+def trigrams(texts: Sequence[str]) -> tuple[NDArray[np.uint64], Ints]:
+    """The trigrams of all texts as numbers, and the place of the text of each."""
+    joined = "\0".join(f" {normal_form(text)} " for text in texts)
+    data = joined.encode("utf-32-le", "surrogatepass")
+    codes = np.frombuffer(data, dtype="<u4").astype("uint64")
+    first, second, third = codes[:-2], codes[1:-1], codes[2:]
+    shift = np.uint64(BITS)
+    keys = (((first << shift) | second) << shift) | third
+    inside = (first != 0) & (second != 0) & (third != 0)
+    return keys[inside], np.cumsum(codes == 0)[: len(keys)][inside]
+
+
+def normal_form(text: str) -> str:
+    """Lower case, with one space for whatever is no letter or digit."""
+    return NOT_WORD.sub(" ", text.casefold()).strip()
