@@ -22,7 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import spacy
-from results import save_records
+from results import peak, save_records
 from spacy.tokens import DocBin
 
 ROOT = Path(__file__).parent.parent
@@ -53,10 +53,6 @@ def resident() -> float:
     """Megabytes of this process that are in memory now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
-
-
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def stream(model: str, sentences: list[str]) -> dict[str, float]:
@@ -96,31 +92,30 @@ def long_text(model: str, sentences: list[str]) -> dict[str, float]:
     }
 
 
-def load(model: str, sentences: list[str]) -> dict[str, float]:
-    """A fresh interpreter's way to its first entity, best of three."""
+def installed(package: str, sentences: list[str]) -> dict[str, float]:
+    """A fresh environment's size (without pip, setuptools and wheel, which every one
+    has), and there a fresh interpreter's way to its first entity, best of three."""
+    name = Path(package).name
     code = (
         "import time; start = time.perf_counter(); import spacy; "
         "imported = time.perf_counter(); "
-        f"nlp = spacy.load({model!r}); loaded = time.perf_counter(); "
+        f"nlp = spacy.load({name!r}); loaded = time.perf_counter(); "
         "nlp('Cystic fibrosis.'); "
         "print(imported - start, loaded - imported, time.perf_counter() - loaded)"
     )
-    command = [sys.executable, "-W", "ignore", "-c", code]
-    runs = [subprocess.check_output(command, text=True).split() for _ in range(3)]
-    best = min(([float(x) for x in run] for run in runs), key=sum)
-    names = ("import spacy", "spacy.load", "first text")
-    return {f"seconds, {n}": s for n, s in zip(names, best, strict=True)}
-
-
-def installed(package: str, sentences: list[str]) -> dict[str, float]:
-    """pip, setuptools and wheel, which every environment has, are not counted."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.check_call([sys.executable, "-m", "venv", folder])
         empty = _megabytes(Path(folder))
-        lock = ROOT / "requirements/lock-runtime.txt"
-        pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet"]
+        lock, python = ROOT / "requirements/lock-runtime.txt", f"{folder}/bin/python"
+        pip = [python, "-m", "pip", "install", "--quiet"]
         subprocess.check_call([*pip, "--constraint", lock, ROOT, ROOT / package])
-        return {"megabytes installed": _megabytes(Path(folder)) - empty}
+        size = _megabytes(Path(folder)) - empty
+        command = [python, "-W", "ignore", "-c", code]
+        runs = [subprocess.check_output(command, text=True).split() for _ in range(3)]
+    best = min(([float(x) for x in run] for run in runs), key=sum)
+    parts = ("import spacy", "spacy.load", "first text")
+    seconds = {f"seconds, {part}": s for part, s in zip(parts, best, strict=True)}
+    return {"megabytes installed": size, **seconds}
 
 
 def _megabytes(folder: Path) -> float:
@@ -136,7 +131,7 @@ def main() -> None:
     args = parser.parse_args()
     sentences, figures = read_sentences(args.data), {}
     context = get_context("spawn")
-    for measure in (stream, long_text, load, installed):
+    for measure in (stream, long_text, installed):
         what = args.package if measure is installed else args.compiled
         with context.Pool(1) as pool:
             found = pool.apply(measure, (what, sentences))

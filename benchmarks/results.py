@@ -21,3 +21,13 @@ def save_records(name: str, records: Iterable[dict[str, Any]]) -> None:
     """A JSON list, one record a line; an earlier file of the name is replaced."""
     lines = ",\n".join(json.dumps(record) for record in records)
     (RESULTS / f"{name}.json").write_text(f"[\n{lines}\n]\n", "utf8")
+
+
+def peak() -> float:
+    """The most megabytes of memory that this process has had.
+
+    Not `getrusage`'s figure, which a new process inherits from its parent.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kilobytes,) = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+    return int(kilobytes) * 1024 / 1e6

@@ -1,4 +1,4 @@
-"""Words a second, memory and load time of every way to run the same encoder.
+"""Words a second and memory of every way to run the same encoder.
 
     python benchmarks/speed.py TRAINED COMPILED DATA
 
@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -33,7 +32,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from results import save_records
+from results import peak, save_records
 
 LABELS = [
     "DISEASE",
@@ -211,16 +210,14 @@ SYSTEMS: dict[str, Callable[[str, str, str], Run]] = {
 def work(connection, system: str, paths: list[str], threads: int) -> None:
     """A process that holds one system: loads it, then times the texts it is sent."""
     os.sched_setaffinity(0, set(range(threads)))
-    start = time.perf_counter()
     run = SYSTEMS[system](*paths)
     run(["Cystic fibrosis."])
-    connection.send(time.perf_counter() - start)
+    connection.send(system)
     while texts := connection.recv():
         start = time.perf_counter()
         run(texts)
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        connection.send((seconds, peak))
+        connection.send((seconds, peak()))
 
 
 class Worker:
@@ -231,7 +228,7 @@ class Worker:
         args = (other, system, paths, threads)
         self.process = context.Process(target=work, args=args, daemon=True)
         self.process.start()
-        self.load = self.connection.recv()
+        self.connection.recv()  # it is loaded
 
     def time(self, texts: list[str]) -> tuple[float, float]:
         self.connection.send(texts)
@@ -298,16 +295,12 @@ def measure(args, threads: int, encoder: str, texts) -> list[dict[str, Any]]:
             }
         )
 
-    for system, worker in workers.items():
-        add(
-            system, "", "load_seconds", worker.load, "imports and a first text included"
-        )
     for kind, chosen in texts.items():
         batch, words = [text for text, _ in chosen], sum(n for _, n in chosen)
         seconds: dict[str, list[float]] = {system: [] for system in workers}
         for turn in range(args.repeats + 1):
             for system, worker in workers.items():
-                spent, peak = worker.time(batch)
+                spent, most = worker.time(batch)
                 if turn:  # the first warms up
                     seconds[system].append(spent)
                 if turn == args.repeats:
@@ -315,7 +308,7 @@ def measure(args, threads: int, encoder: str, texts) -> list[dict[str, Any]]:
                     spread = words / max(seconds[system]), words / min(seconds[system])
                     note = f"median of {args.repeats}; {spread[0]:.0f}-{spread[1]:.0f}"
                     add(system, kind, "words_per_second", speed, note)
-                    add(system, kind, "peak_megabytes", peak, "of its process so far")
+                    add(system, kind, "peak_megabytes", most, "of its process so far")
                     print(f"{threads} {kind:10} {system:18} {speed:9,.0f}", flush=True)
         for base, ours in PAIRS:
             if base in seconds and ours in seconds:

@@ -158,9 +158,9 @@ def speed(records: Records) -> str:
                     f"{a:,.0f} ({a / b:.1f}x)"
                     for a, b in zip(speeds, slow, strict=True)
                 ]
-                + [f"{peak:,.0f}", f"{values[system, '', 'load_seconds']:.1f}"]
+                + [f"{peak:,.0f}" if peak else ""]
             )
-    header = ["", "system", *kinds, "peak MB", "load, s"]
+    header = ["", "system", *kinds, "peak MB"]
     return _table(header, rows) if rows else NOTHING
 
 
