@@ -64,10 +64,7 @@ def stream(model: str, sentences: list[str]) -> dict[str, float]:
                 len(doc.ents)
         if done in (EVERY, TEXTS // 2, TEXTS):
             figures[f"megabytes after {done} texts"] = resident()
-            figures[f"words in the vocabulary after {done} texts"] = len(nlp.vocab)
-        print(
-            f"{done:6} texts  {resident():6.0f} MB  {len(nlp.vocab)} words", flush=True
-        )
+        print(f"{done:6} texts  {resident():6.0f} MB ", flush=True)
     return {**figures, f"peak megabytes, {TEXTS} texts": peak()}
 
 
