@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from typing import Any
 
 from thinc.api import Model
@@ -13,7 +14,7 @@ from .gerbera_ner import GerberaNER
 from .nested_spancat import NestedSpancat
 
 
-class Part:
+class Part(ABC):
     """One trained component on the encoder.
 
     settings (dict): What changes in its config.
@@ -28,15 +29,15 @@ class Part:
     def __init__(self, source: Any) -> None:
         self.source = source
 
+    @abstractmethod
     def make_module(self):
         """A torch module, on the CPU, from the encoder's states (tokens, encoder's
         width) to what goes into the graph's output (tokens, width)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fill(self, target: Any) -> None:
         """Give the compiled component what the source has learnt and is not in the
         graph."""
-        raise NotImplementedError
 
 
 class Heads(Part):
