@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -60,11 +61,11 @@ def stream(model: str, sentences: list[str]) -> dict[str, float]:
     nlp, texts, figures = spacy.load(model), varied(sentences), {}
     for done in range(EVERY, TEXTS + 1, EVERY):
         with nlp.memory_zone():
-            for doc in nlp.pipe(text for _, text in zip(range(EVERY), texts)):  # noqa: B905
+            for doc in nlp.pipe(islice(texts, EVERY)):
                 len(doc.ents)
         if done in (EVERY, TEXTS // 2, TEXTS):
             figures[f"megabytes after {done} texts"] = resident()
-        print(f"{done:6} texts  {resident():6.0f} MB ", flush=True)
+        print(f"{done:6} texts  {resident():6.0f} MB", flush=True)
     return {**figures, f"peak megabytes, {TEXTS} texts": peak()}
 
 

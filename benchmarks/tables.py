@@ -151,16 +151,14 @@ def speed(records: Records) -> str:
         for system in systems:
             speeds = [values.get((system, k, "words_per_second")) for k in kinds]
             slow = [values.get(("stock", k, "words_per_second")) for k in kinds]
-            peak = max(values.get((system, k, "peak_megabytes"), 0) for k in kinds)
             rows.append(
                 [split, system]
                 + [
                     f"{a:,.0f} ({a / b:.1f}x)"
                     for a, b in zip(speeds, slow, strict=True)
                 ]
-                + [f"{peak:,.0f}" if peak else ""]
             )
-    header = ["", "system", *kinds, "peak MB"]
+    header = ["", "system", *kinds]
     return _table(header, rows) if rows else NOTHING
 
 

@@ -58,23 +58,23 @@ def toy_examples(nlp: Language, sentences=SENTENCES) -> list[Example]:
     ]
 
 
+TOK2VEC = {
+    "@architectures": "spacy.HashEmbedCNN.v2",
+    "pretrained_vectors": None,
+    "width": 24,
+    "depth": 1,
+    "embed_size": 300,
+    "window_size": 1,
+    "maxout_pieces": 2,
+    "subword_features": True,
+}
 TAGGER = {"@architectures": "spacy-bioner.MultiHeadTagger.v1", "hidden": 24}
 
 
 def cnn_pipeline(**settings) -> Language:
     """A blank pipeline with the component on spaCy's own small encoder."""
     nlp = spacy.blank("en")
-    tok2vec = {
-        "@architectures": "spacy.HashEmbedCNN.v2",
-        "pretrained_vectors": None,
-        "width": 24,
-        "depth": 1,
-        "embed_size": 300,
-        "window_size": 1,
-        "maxout_pieces": 2,
-        "subword_features": True,
-    }
-    model = {**TAGGER, "tok2vec": tok2vec}
+    model = {**TAGGER, "tok2vec": TOK2VEC}
     nlp.add_pipe("gerbera_ner", name="ner", config={"model": model, **settings})
     return nlp
 

@@ -10,7 +10,7 @@ from spacy.pipeline.spancat import SpanCategorizer, build_ngram_range_suggester
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from thinc.api import fix_random_seed
-from toy import annotate, example, transformer_pipeline
+from toy import TOK2VEC, annotate, example, transformer_pipeline
 from toy import step as one_step
 
 from spacy_bioner.errors import BionerError
@@ -34,16 +34,6 @@ TEXTS = [
     "x" * 600,
     "p53 gene and IL2 . " * 60,
 ]
-TOK2VEC = {
-    "@architectures": "spacy.HashEmbedCNN.v2",
-    "pretrained_vectors": None,
-    "width": 24,
-    "depth": 1,
-    "embed_size": 300,
-    "window_size": 1,
-    "maxout_pieces": 2,
-    "subword_features": True,
-}
 MODEL = {"@architectures": "spacy-bioner.SpanScorer.v1", "hidden": 24, "max_width": 4}
 
 
