@@ -12,9 +12,11 @@ Hugging Face       transformers' token-classification pipeline, batches of 16
 bare ONNX Runtime  COMPILED's graph in a loop: word pieces in, tags out; one window a
                    call, threads that share a session; no tokens, no spans, no spaCy
 compiled           COMPILED, as `nlp.pipe` runs it
-CNN                spaCy's small CNN with the components of scispaCy's models: tok2vec,
-                   tagger, parser, ner; untrained, its annotation means nothing
-CNN, ner alone     tok2vec and ner of these
+CNN                spaCy's CNN with the components and sizes of scispaCy's small models:
+                   tagger and parser on a tok2vec, ner with a tok2vec of its own;
+                   untrained, its annotation means nothing. Without their
+                   attribute_ruler, lemmatizer and slower tokenizer
+CNN, ner alone     its ner
 
 The encoder's weights are TRAINED's wherever there is one; stock's `ner` and Hugging
 Face's layer of tags are untrained: they cost the same.
@@ -163,6 +165,47 @@ def compiled_form(trained: str, compiled: str, encoder: str) -> Run:
 
 
 def cnn(*components: str) -> Callable[[str, str, str], Run]:
+    """As https://github.com/allenai/scispacy/tree/main/configs configures them."""
+    listener = {
+        "@architectures": "spacy.Tok2VecListener.v1",
+        "width": 96,
+        "upstream": "*",
+    }
+    transitions = {
+        "@architectures": "spacy.TransitionBasedParser.v2",
+        "extra_state_tokens": False,
+        "hidden_width": 128,
+        "maxout_pieces": 3,
+        "use_upper": True,
+    }
+
+    def tok2vec(attrs: dict[str, int]) -> dict[str, Any]:
+        return {
+            "@architectures": "spacy.Tok2Vec.v2",
+            "embed": {
+                "@architectures": "spacy.MultiHashEmbed.v2",
+                "width": 96,
+                "attrs": list(attrs),
+                "rows": list(attrs.values()),
+                "include_static_vectors": False,
+            },
+            "encode": {
+                "@architectures": "spacy.MaxoutWindowEncoder.v2",
+                "width": 96,
+                "depth": 4,
+                "window_size": 1,
+                "maxout_pieces": 3,
+            },
+        }
+
+    words = {"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 2500}
+    models = {
+        "tok2vec": tok2vec(words | {"SPACY": 50, "IS_SPACE": 50}),
+        "tagger": {"@architectures": "spacy.Tagger.v2", "tok2vec": listener},
+        "parser": transitions | {"state_type": "parser", "tok2vec": listener},
+        "ner": transitions | {"state_type": "ner", "tok2vec": tok2vec(words)},
+    }
+
     def make(trained: str, compiled: str, encoder: str) -> Run:
         import numpy as np
         import spacy
@@ -171,14 +214,8 @@ def cnn(*components: str) -> Callable[[str, str, str], Run]:
 
         np.random.seed(0)
         nlp = spacy.blank("en")
-        nlp.add_pipe("tok2vec")
-        listener = {
-            "@architectures": "spacy.Tok2VecListener.v1",
-            "width": 96,
-            "upstream": "*",
-        }
         for name in components:
-            nlp.add_pipe(name, config={"model": {"tok2vec": listener}})
+            nlp.add_pipe(name, config={"model": models[name]})
         example = Example.from_dict(
             Doc(nlp.vocab, ["Mice", "lack", "it"]),
             {
@@ -188,9 +225,8 @@ def cnn(*components: str) -> Callable[[str, str, str], Run]:
                 "entities": ["O"] * 3,
             },
         )
-        if "ner" in components:
-            for label in LABELS:
-                nlp.get_pipe("ner").add_label(label)
+        for label in LABELS:
+            nlp.get_pipe("ner").add_label(label)
         nlp.initialize(lambda: [example])
         return pipe_of(nlp)
 
@@ -203,7 +239,7 @@ SYSTEMS: dict[str, Callable[[str, str, str], Run]] = {
     "Hugging Face": hugging_face,
     "bare ONNX Runtime": bare_onnx,
     "compiled": compiled_form,
-    "CNN": cnn("tagger", "parser", "ner"),
+    "CNN": cnn("tok2vec", "tagger", "parser", "ner"),
     "CNN, ner alone": cnn("ner"),
 }
 

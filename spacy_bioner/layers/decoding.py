@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import tags
-from .viterbi import best_paths
+from .viterbi import best_path
 
 ScoredSpan = tuple[int, int, str, float]  # start, end (exclusive), label, probability
 
@@ -32,12 +32,13 @@ def decode_spans(
     found: list[list[ScoredSpan]] = [[] for _ in logits]
     if not sum(map(len, logits)):
         return found
-    path = np.concatenate(best_paths(logits))  # all documents' tokens in one row
+    row = np.concatenate(logits)  # all documents' tokens
+    ends = np.cumsum([len(x) for x in logits])  # of each document
+    path = best_path(row, ends)
     spans = tags.decode(path, labels)  # a valid path begins every document anew
     if not spans:
         return found
-    ends = np.cumsum([len(x) for x in logits])  # of each document
-    probs = _probabilities(spans, path, np.concatenate(logits) / temperature, ends)
+    probs = _probabilities(spans, path, row / temperature, ends)
     places = np.searchsorted(ends, [span[0] for span in spans], side="right")
     for i, (start, end, label), prob in zip(places, spans, probs, strict=True):
         before = int(ends[i]) - len(logits[i])

@@ -13,59 +13,73 @@ MOST_GROWTH = 8
 def best_paths(scores: Sequence[NDArray[np.float32]]) -> list[NDArray[np.int64]]:
     """The best valid path through each sequence of tag scores.
 
-    The highest tag at every token is the best path of all wherever it breaks no
-    rule, which is nearly everywhere; only the runs around a broken rule pay for the
-    search.
-
     scores (list of arrays): Log probabilities, or logits.  # (tokens, tags) each
     RETURNS (list of arrays): Tags.  # (tokens,) each
     """
     if not sum(map(len, scores)):
         return [np.zeros(0, dtype="int64") for _ in scores]
     ends = np.cumsum([len(x) for x in scores])
-    row = np.concatenate(scores).argmax(axis=1)  # all sequences, one after the other
-    paths = np.split(row, ends[:-1])
-    inside = (row > 0) & (row % 2 == 0)
-    kind = (row - 1) // 2
-    previous = np.concatenate([[-1], kind[:-1]])
-    previous[ends[:-1][ends[:-1] < len(row)]] = -1
-    broken = np.nonzero(inside & (kind != previous))[0]
-    owner = np.searchsorted(ends, broken, side="right")  # of each broken token
-    for i in np.unique(owner):
-        tokens = broken[owner == i]
-        start = int(ends[i]) - len(scores[i])
-        paths[i] = _mend(scores[i], paths[i], tokens - start)
-    return paths
+    return np.split(best_path(np.concatenate(scores), ends), ends[:-1])
 
 
-def _mend(
-    scores: NDArray[np.float32], path: NDArray[np.int64], broken: NDArray[np.int64]
+def best_path(
+    scores: NDArray[np.float32], ends: NDArray[np.int64]
 ) -> NDArray[np.int64]:
+    """The same of all sequences, one after another in one row.
+
+    The highest tag at every token is the best path of all wherever it breaks no
+    rule, which is nearly everywhere; only the runs around a broken rule pay for the
+    search.
+
+    scores (array): (tokens, tags).
+    ends (array): Where each sequence ends.
+    RETURNS (array): (tokens,)
+    """
+    path = scores.argmax(axis=1)
+    begins = np.zeros(len(path) + 1, dtype=bool)
+    begins[0] = True
+    begins[ends] = True
+    inside = (path > 0) & (path % 2 == 0)
+    kind = (path - 1) // 2
+    previous = np.concatenate([[-1], kind[:-1]])
+    broken = np.nonzero(inside & (begins[:-1] | (kind != previous)))[0]
+    if len(broken):
+        _mend(scores, path, broken, begins)
+    return path
+
+
+def _mend(scores, path, broken, begins) -> None:
     """Search the runs of a path around its broken tokens: from the last O or B before
     one to the next. A run that could be better if it went on from what comes before is
-    grown to the left; one that grows too far is no run.
+    grown to the left; one that grows too far begins where its sequence does.
 
+    path (array): Changed in place.  # (tokens,)
     broken (array): The tokens whose I continues no entity of its own label.
+    begins (array): Where a sequence begins, or all end.  # (tokens + 1,)
     """
-    is_cut = (path == 0) | (path % 2 == 1)
-    cuts = np.append(np.union1d([0], np.nonzero(is_cut)[0]), len(path))
+    is_cut = begins.copy()
+    is_cut[:-1] |= (path == 0) | (path % 2 == 1)
+    cuts = np.nonzero(is_cut)[0]
     first = np.searchsorted(cuts, broken, side="right") - 1  # of each run, in cuts
-    runs = _merge((i, i + 1) for i in first.tolist())
-    for _ in range(MOST_GROWTH):
-        places = [slice(cuts[i], cuts[j]) for i, j in runs]
+    waiting = _merge((i, i + 1) for i in np.unique(first).tolist())
+    done: list[tuple[int, int]] = []
+    for growth in range(MOST_GROWTH + 1):
+        places = [slice(cuts[i], cuts[j]) for i, j in waiting]
         found = _search([scores[place] for place in places])
-        stands = [
-            i == 0 or _may_begin(scores[place], best)
-            for (i, _), place, best in zip(runs, places, found, strict=True)
-        ]
-        if all(stands):
-            path = path.copy()
-            for place, best in zip(places, found, strict=True):
+        grown = []
+        for (i, j), place, best in zip(waiting, places, found, strict=True):
+            if begins[place.start] or _may_begin(scores[place], best):
                 path[place] = best
-            return path
-        grown = zip(runs, stands, strict=True)
-        runs = _merge((i if ok else i - 1, j) for (i, j), ok in grown)
-    return _search([scores])[0]
+                done.append((i, j))
+            elif growth < MOST_GROWTH - 1:
+                grown.append((i - 1, j))
+            else:
+                start = np.nonzero(begins[: place.start])[0][-1]
+                grown.append((int(np.searchsorted(cuts, start)), j))
+        if not grown:
+            return
+        settled = set(done)
+        waiting = [run for run in _merge([*done, *grown]) if run not in settled]
 
 
 def _merge(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

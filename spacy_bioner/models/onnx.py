@@ -33,10 +33,12 @@ from tokenizers import Tokenizer
 
 from ..errors import BionerError, Errors
 from ..layers.windows import Window
-from .encoding import Encoded, encode, frame, uncut
+from .encoding import Encoded, encode_all, frame, uncut
 
 MAX_THREADS = 8  # beyond, the Python side cannot keep them busy
 QUEUED = 16  # windows waiting for each thread
+# On a CPU these fused nodes take longer than their parts.
+SLOWER = ["SkipLayerNormFusion", "EmbedLayerNormFusion", "BiasGeluFusion"]
 
 
 @registry.architectures("spacy-bioner.OnnxGraph.v1")
@@ -172,12 +174,12 @@ class OnnxGraph(Shim):
         self, docs: Iterable[Doc], window: int, overlap: int
     ) -> list[NDArray[np.float32]]:
         """What the graph computes for each document.  # (tokens, all parts)"""
-        runtime = self.runtime
+        docs, runtime = list(docs), self.runtime
         width = sum(self.compiled.parts.values())
         matrices: list[NDArray[np.float32]] = []
         queue: deque[Future] = deque()
-        for doc in docs:
-            pieces = encode(runtime.tokenizer, doc, window, overlap)
+        all_pieces = encode_all(runtime.tokenizer, docs, window, overlap)
+        for doc, pieces in zip(docs, all_pieces, strict=True):
             matrices.append(np.zeros((len(doc), width), dtype="float32"))
             for part in pieces.windows:
                 if not len(part.tokens):
@@ -258,7 +260,9 @@ def make_session(
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # it remembers a plan for every length seen
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=list(providers))
+    return onnxruntime.InferenceSession(
+        graph, options, providers=list(providers), disabled_optimizers=SLOWER
+    )
 
 
 def _processors() -> int:

@@ -20,7 +20,7 @@ from thinc.api import Model
 from ..errors import BionerError, Errors
 from ..layers.windows import Window
 from ..shapes import N_SHAPES
-from .encoding import Encoded, encode, uncut
+from .encoding import Encoded, encode_all, uncut
 
 
 def add_word_shapes(encoder) -> None:
@@ -152,7 +152,7 @@ def forward(model: Any, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]
 
     window, overlap = model.attrs["window"], model.attrs["overlap"]
     tokenizer = uncut(model.tokenizer.backend_tokenizer)
-    encoded = [encode(tokenizer, doc, window, overlap) for doc in docs]
+    encoded = list(encode_all(tokenizer, docs, window, overlap))
     places = np.cumsum([0, *map(len, docs)])
     rows = [(i, w) for i, doc in enumerate(encoded) for w in doc.windows]
     states = torch.zeros(int(places[-1]), model.transformer.config.hidden_size)

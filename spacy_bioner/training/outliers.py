@@ -1,11 +1,12 @@
-"""Keep an encoder's largest activations out of its int8 layers.
+"""Shrink an encoder's largest activations before its layers become int8.
 
 The int8 scale of a layer's input is that of its largest value, and in BERT-like
 encoders a few channels (most of them at the first token) are many times as large as
-all others: what is left for the others is coarse. As in LLM.int8() (Dettmers et al.,
-NeurIPS 2022), those channels take a way of their own in fp32. Which they are hardly
-depends on the text (Sun et al., "Massive Activations", COLM 2024), so they are
-found once, on sample text.
+all others: what is left for the others is coarse. As in SmoothQuant (Xiao et al., ICML
+2023), those channels are divided by a number and their weights multiplied by it; only
+those few, since where all channels are smoothed, the weights lose more than the
+activations gain. Which they are hardly depends on the text (Sun et al., "Massive
+Activations", COLM 2024), so they are found once, on sample text.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from numpy.typing import NDArray
 
 MOST = 4  # channels of a layer
 RATIO = 1.5  # how much larger they are than all the others
-FP32_LAYER = "outliers"  # its name in the exported graph
+POWER = 0.8  # 1: as small as the others; the weights would bear all of it
 FUSED = ("query", "key", "value")  # layers that become one node with the attention
 
 
-def split_outliers(
+def shrink_outliers(
     body, windows: Sequence[tuple[NDArray, NDArray]], scope: str = "encoder"
 ) -> None:
-    """Give the outlier channels of an encoder's linear layers their own small layer.
+    """Make the largest input channels of an encoder's linear layers smaller.
 
     What the encoder computes stays the same.
 
@@ -39,12 +40,21 @@ def split_outliers(
         if isinstance(layer, torch.nn.Linear) and not name.endswith(FUSED)
     }
     for name, peak in _peaks(body, layers, windows).items():
-        highest = peak.topk(MOST + 1)
-        above = highest.values > RATIO * highest.values[-1]
-        if above.any():
-            parent, _, own = name.rpartition(".")
-            split = _make_split(layers[name], highest.indices[above])
-            setattr(body.get_submodule(parent), own, split)
+        usual = peak.topk(min(MOST + 1, len(peak))).values[-1].clamp(min=1e-6)
+        if peak.max() <= RATIO * usual:
+            continue
+        factor = (peak / usual).clamp(min=1) ** POWER
+        layer = layers[name]
+        layer.weight.data *= factor
+        parent, _, own = name.rpartition(".")
+        if parent.endswith("attention.output"):
+            # What attention mixes are values: each channel is scaled where it is made.
+            value = body.get_submodule(parent.replace("output", "self")).value
+            value.weight.data /= factor[:, None]
+            value.bias.data /= factor
+        else:
+            scaled = _make_scale(1 / factor)
+            setattr(body.get_submodule(parent), own, torch.nn.Sequential(scaled, layer))
 
 
 def _peaks(body, layers: dict, windows: Sequence[tuple[NDArray, NDArray]]) -> dict:
@@ -74,21 +84,16 @@ def _peaks(body, layers: dict, windows: Sequence[tuple[NDArray, NDArray]]) -> di
     return peaks
 
 
-def _make_split(dense, channels):
-    """A linear layer as a sum over most channels and over the chosen few."""
+def _make_scale(factor):
+    """A layer that multiplies each channel by a number of its own."""
     import torch
 
-    class Split(torch.nn.Module):
+    class Scale(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.dense = dense
-            self.outliers = torch.nn.Linear(len(channels), dense.out_features, False)
-            self.outliers.weight.data = dense.weight.data[:, channels].clone()
-            keep = torch.ones(dense.in_features)
-            keep[channels] = 0
-            self.register_buffer("keep", keep)
+            self.register_buffer("factor", factor)
 
         def forward(self, x):
-            return self.dense(x * self.keep) + self.outliers(x[..., channels])
+            return x * self.factor
 
-    return Split()
+    return Scale()

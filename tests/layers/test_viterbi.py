@@ -3,10 +3,12 @@
 from itertools import product
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from spacy_bioner.layers import viterbi
 from spacy_bioner.layers.viterbi import _search, best_paths
 from spacy_bioner.tags import tag_names
 
@@ -53,6 +55,21 @@ def test_runs_searched_alone_are_as_good_as_the_whole(n_labels, length, data):
     (path,), (whole,) = best_paths([scores]), _search([scores])
     assert follows_bio([names[tag] for tag in path])
     assert scores[rows, path].sum() == scores[rows, whole].sum()
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=4), st.data())
+def test_sequences_in_one_row_do_not_see_each_other(lengths, data):
+    """Also where runs grow to the begin of their sequence."""
+    score = st.integers(-4, 4).map(float)
+    batch = [data.draw(arrays("float32", (n, 5), elements=score)) for n in lengths]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(viterbi, "MOST_GROWTH", data.draw(st.integers(1, 3)))
+        paths = best_paths(batch)
+    for scores, path in zip(batch, paths, strict=True):
+        rows = np.arange(len(scores))
+        best = scores[rows, _search([scores])[0]].sum() if len(scores) else 0
+        assert follows_bio([tag_names(["A", "B"])[tag] for tag in path])
+        assert scores[rows, path].sum() == best
 
 
 def test_a_run_that_needs_what_comes_before_it():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from spacy_bioner.models import encoding
-from spacy_bioner.models.encoding import encode, uncut
+from spacy_bioner.models.encoding import encode, encode_all, uncut
 
 NLP = spacy.blank("en")
 
@@ -53,3 +53,22 @@ def test_nothing_is_cut_off_or_padded(tokenizer):
     assert len(encoded.ids) == 50 * 3  # ab ##c ##d
     read = np.concatenate([window.tokens for window in encoded.windows])
     assert sorted(read) == list(range(len(doc)))
+
+
+@given(st.lists(st.text(alphabet="aB1 \n-é中", max_size=20)), st.integers(1, 30))
+def test_documents_read_together_have_the_pieces_they_have_alone(
+    tokenizer, texts, together
+):
+    docs = [NLP.make_doc(text) for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "TOGETHER", together)
+        patch.setattr(encoding, "STRETCH", 7)
+        found = list(encode_all(tokenizer, docs, 12, 2))
+    assert len(found) == len(docs)
+    for doc, pieces in zip(docs, found, strict=True):
+        alone = encode(tokenizer, doc, 12, 2)
+        np.testing.assert_array_equal(pieces.ids, alone.ids)
+        np.testing.assert_array_equal(pieces.shapes, alone.shapes)
+        assert [w.rows.tolist() for w in pieces.windows] == [
+            w.rows.tolist() for w in alone.windows
+        ]

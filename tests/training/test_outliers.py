@@ -1,30 +1,61 @@
-"""Outlier channels: found, taken out, and nothing computed differently."""
+"""Outlier channels: found, made smaller, and nothing computed differently."""
 
 from __future__ import annotations
 
 import copy
 
 import numpy as np
+import pytest
 
-from spacy_bioner.training.outliers import split_outliers
+from spacy_bioner.training.outliers import MOST, shrink_outliers
 
 
-def test_an_outlier_channel_is_split_off_and_the_states_stay(tiny_trained):
+@pytest.fixture
+def body(tiny_trained):
+    return copy.deepcopy(tiny_trained.get_pipe("transformer").model.transformer).eval()
+
+
+def largest(body, ids, layer) -> list[float]:
+    """The largest inputs of a layer, by channel, sorted."""
     import torch
 
-    encoder = tiny_trained.get_pipe("transformer").model.transformer
-    body = copy.deepcopy(encoder).eval()
-    body.encoder.layer[1].intermediate.dense.bias.data[[3, 8]] = 200.0
+    seen = []
+    hook = layer.register_forward_pre_hook(lambda _, x: seen.append(x[0].abs()))
+    with torch.no_grad():
+        body(input_ids=torch.from_numpy(ids)[None])
+    hook.remove()
+    return sorted(seen[0].flatten(end_dim=-2).amax(dim=0).tolist())
+
+
+def test_outlier_channels_shrink_and_the_states_stay(body):
+    import torch
+
+    layer = body.encoder.layer[1]
+    layer.intermediate.dense.bias.data[[3, 8]] = 200.0
+    layer.attention.self.value.bias.data[5] = 90.0
     ids = np.arange(20) % 60
     windows = [(ids, ids * 0), (ids[:5], ids[:5] * 0)]
     inputs = {"input_ids": torch.from_numpy(ids)[None]}
-    with torch.no_grad():
-        before = body(**inputs).last_hidden_state
-        split_outliers(body, windows)
-        after = body(**inputs).last_hidden_state
+    mixed = layer.attention.output.dense
+    before = body(**inputs).last_hidden_state.detach()
+    assert largest(body, ids, mixed)[-1] > 50
+    shrink_outliers(body, windows)
+    after = body(**inputs).last_hidden_state.detach()
     np.testing.assert_allclose(after, before, atol=1e-4)
-    split = body.encoder.layer[1].output.dense
-    assert split.outliers.in_features == 2
-    assert np.nonzero(split.keep.numpy() == 0)[0].tolist() == [3, 8]
-    query = body.encoder.layer[0].attention.self.query
-    assert isinstance(query, torch.nn.Linear)  # fused with the attention
+    scale, dense = layer.output.dense
+    assert np.argsort(scale.factor.numpy())[:2].tolist() in ([3, 8], [8, 3])
+    assert (scale.factor < 1).sum() <= MOST
+    for layer_ in (dense, mixed):
+        peaks = largest(body, ids, layer_)
+        assert peaks[-1] < 5 * peaks[-MOST - 1]
+    # Scaled where its values are made, so that it stays one node with the attention.
+    assert isinstance(layer.attention.output.dense, torch.nn.Linear)
+
+
+def test_a_layer_without_outliers_is_left_alone(body):
+    import torch
+
+    ids = np.arange(20) % 60
+    shrink_outliers(body, [(ids, ids * 0)])
+    kinds = {type(layer.output.dense) for layer in body.encoder.layer}
+    assert kinds == {torch.nn.Linear}
