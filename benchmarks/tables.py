@@ -56,6 +56,17 @@ PUBLISHED: dict[str, dict[str, float]] = {
     },
 }
 TOKENIZERS = ("spaCy default", "scispaCy 0.6.2", "spacy-bioner")
+# Targets of the experiment on GERBERA's method -> row, and test F1 in the paper: single
+# task, and with the best general corpus for that target (RoBERTa-large-PM, 357 M).
+METHOD: dict[str, tuple[str, float | None, float | None]] = {
+    "jnlpba_rna": ("JNLPBA RNA", 78.7, 82.1),
+    "jnlpba_cell_line": ("JNLPBA cell line", None, 80.7),
+    "jnlpba_cell_type": ("JNLPBA cell type", 81.2, 82.2),
+    "jnlpba_dna": ("JNLPBA DNA", None, 80.9),
+    "ncbi_disease": ("NCBI-disease", 88.1, 89.0),
+    "ncbi_disease, 25%": ("NCBI-disease, 25% of train", None, None),
+    "ncbi_disease, 10%": ("NCBI-disease, 10% of train", None, None),
+}
 NOTHING = "*Not measured yet.*"
 
 
@@ -191,6 +202,72 @@ def footprint(records: Records) -> str:
     return _table(["figure", "value"], rows) if rows else NOTHING
 
 
+def method(records: Records) -> str:
+    """Test F1 without and with a general corpus, mean and deviation over seeds, and
+    the difference with its interval; the paper's figures beside them."""
+    values = _values(records, "gerbera_method", "test")
+    arms = list(dict.fromkeys(arm for arm, *_ in values))
+    arms.sort(key=lambda arm: arm != "single task")
+    rows = []
+    for corpus, (name, single, best) in METHOD.items():
+        cells = [_arm(values, arm, corpus) for arm in arms]
+        if any(cells):
+            rows.append([name, *cells, single, best])
+    header = ["target", *arms, "paper, single task", "paper, best general corpus"]
+    return _table(header, rows) if rows else NOTHING
+
+
+def _arm(values: dict[tuple[str, str, str], float], arm: str, corpus: str) -> str:
+    """`78.10 ± 0.50; +1.20 [-0.30, 2.70]`, or as much of it as is known."""
+
+    def value(metric: str) -> float | None:
+        return values.get((arm, corpus, metric))
+
+    parts = [""]
+    if (mean := value("mean_f")) is not None:
+        parts = [f"{mean:.2f}"]
+        if (deviation := value("deviation_f")) is not None:
+            parts[0] += f" ± {deviation:.2f}"
+    if (gain := value("difference")) is not None:
+        interval = f"[{value('low'):+.2f}, {value('high'):+.2f}]"
+        parts.append(f"{gain:+.2f} {interval}")
+    return "; ".join(parts)
+
+
+def abbreviations(records: Records) -> str:
+    """F1 of `doc.ents` without and with `abbreviation_entities`."""
+    values = _values(records, "abbreviations", "test")
+    plain, filled = "doc.ents", "doc.ents + abbreviations"
+    rows = []
+    for corpus in dict.fromkeys(corpus for _, corpus, _ in values):
+        shown = []
+        for metric in ("ents_p", "ents_r", "ents_f"):
+            one, two = (values[system, corpus, metric] for system in (plain, filled))
+            shown.append(f"{one:.2f} → {two:.2f}")
+        rows.append([corpus, *shown])
+    return _table(["corpus", "P", "R", "F"], rows) if rows else NOTHING
+
+
+def linking(records: Records) -> str:
+    """Coverage and recall of identifiers, gold mentions given."""
+    values = _values(records, "linking", "test")
+    metrics = {
+        "linkable": "coverage",
+        "R@1": "recall_at_1",
+        "R@10": "recall_at_10",
+        "R@1, linkable": "recall_at_1_linkable",
+        "R@10, linkable": "recall_at_10_linkable",
+        "P, threshold": "threshold_p",
+        "R, threshold": "threshold_r",
+    }
+    systems = dict.fromkeys((corpus, system) for system, corpus, _ in values)
+    rows = [
+        [corpus, system, *(values.get((system, corpus, m)) for m in metrics.values())]
+        for corpus, system in systems
+    ]
+    return _table(["corpus", "names of", *metrics], rows) if rows else NOTHING
+
+
 TABLES = {
     "accuracy": accuracy,
     "types": types,
@@ -199,6 +276,9 @@ TABLES = {
     "speed": speed,
     "fidelity": fidelity,
     "footprint": footprint,
+    "abbreviations": abbreviations,
+    "linking": linking,
+    "method": method,
     "trials": trials,
 }
 

@@ -16,6 +16,26 @@ class BionerError(ValueError):
 
 
 class Errors(metaclass=_Coded):
+    # 0xx: beside other components
+    B001 = (
+        "The span group '{key}' has other spans than when it was scored. Change its "
+        "attrs['scores'] along with its spans, or make a new group."
+    )
+    B002 = (
+        "Another package has registered `span._.{name}`. Choose another name: "
+        "`register_confidence(NAME)`."
+    )
+    B003 = (
+        "The document has no span group '{key}', only {known}. Run the component that "
+        "writes it first."
+    )
+    B004 = "style is '{style}'; choose 'ent' (doc.ents) or 'span' (a span group)."
+    B005 = (
+        "No abbreviations to read: put scispaCy's `abbreviation_detector` before this "
+        "component (`pip install scispacy`)."
+    )
+    B006 = "policy is '{policy}'; choose one of {known}."
+
     # 1xx: corpora
     B101 = "{path}:{line}: {problem}"
     B102 = "No reader for the format '{format}'. Choose one of: {known}."
@@ -26,6 +46,19 @@ class Errors(metaclass=_Coded):
     B107 = "The format '{format}' has no option --{option}."
     B108 = "{path} is no file that `convert` made, nor a folder of such files."
     B109 = "The tokenizer of '{encoder}' cannot be loaded: {error}"
+
+    # 2xx: candidates
+    B201 = (
+        "Component '{name}' found no span labels to learn. Its training documents need "
+        "`doc.spans['{key}']` or `doc.ents`; or pass `labels` in "
+        "[initialize.components.{name}]."
+    )
+    B202 = "{setting} is '{value}'; choose one of {known}."
+    B203 = "'{model}' has no `candidate_filter` to tune, only {found}."
+    B204 = (
+        "{path} has no candidates to tune on. It needs the span groups {keys}, of "
+        "candidates and of gold, or --simulate to make the first of the second."
+    )
 
     # 3xx: components
     B301 = (
@@ -73,9 +106,9 @@ class Errors(metaclass=_Coded):
         "one that can be compiled."
     )
     B506 = (
-        "The components on the transformer are {found}; only gerbera_ner and "
-        "nested_spancat can be compiled, at least one of them. Remove the others from "
-        "the pipeline first."
+        "The components on the transformer are {found}; only gerbera_ner, "
+        "nested_spancat and candidate_filter can be compiled, at least one of them. "
+        "Remove the others from the pipeline first."
     )
     B507 = "The encoder {encoder} cannot be compiled: it is not built like BERT."
     B508 = (
@@ -94,11 +127,14 @@ class Errors(metaclass=_Coded):
 
     # 6xx: commands around a pipeline
     B601 = "The pipeline '{model}' cannot be loaded: {error}"
-    B602 = "--render {style}: choose 'ent' (doc.ents) or 'span' (all heads' spans)."
+    B602 = "--render {style}: choose 'ent' (doc.ents) or 'span' (overlapping spans)."
     B603 = "{path} cannot be read: {error}."
     B604 = "--source {value}: expected NAME=FILE."
     B605 = "No corpus of task '{task}' at {path}. Run the convert step first."
-    B606 = "'{model}' has no `gerbera_ner`, so there are no heads to measure."
+    B606 = (
+        "'{model}' has no `gerbera_ner` to measure, and no `nested_spancat` whose span "
+        "group the corpus annotates (`convert --nested`)."
+    )
     B607 = "Name corpora: --source NAME=FILE.spacy, or --targets with --data."
     B608 = "{path} is no .txt or .spacy file, nor a folder of such files."
     B609 = "{path} holds no archive to unpack (.tar.xz, .tar.gz, .tgz, .txt.xz)."
@@ -108,6 +144,11 @@ class Errors(metaclass=_Coded):
         "--half is for a trainable pipeline with a `transformer`; this one has "
         "{components}."
     )
+    B613 = (
+        "Nothing to settle on {tasks}: no component of {names} has a head of such a "
+        "name, or a document with its span group. Name the corpora of its training."
+    )
+    B614 = "There is no component '{name}', only {known}."
 
     # 7xx: language models
     B701 = (
@@ -134,6 +175,39 @@ class Errors(metaclass=_Coded):
     )
     B708 = "{url} refused the request: {problem}."
     B709 = "{name} = {value} is out of range: expected {expected}."
+    B710 = (
+        "{path} names no corpora to learn from: expected [data.sources.NAME] with "
+        "`path` and `task`, {problem}."
+    )
+    B711 = "There is no source '{name}' in {path}, only {known}."
+    B712 = (
+        "Source '{name}' has no mention of {labels}, only of {found}. Check `labels` "
+        "and `spans_key`."
+    )
+    B713 = (
+        "{path}:{line} is no chat of a prompt and an answer, as `llm-data` writes it."
+    )
+    B714 = (
+        "No chat is left to learn from: {count} have more than {max_tokens} tokens. "
+        "Raise --max-tokens, or lower max_chars in the task."
+    )
+    B715 = "This needs {module}: run `pip install '{package}'`."
+    B716 = "The language model {name} cannot be loaded: {error}"
+    B717 = (
+        "{path} is the checkpoint of a run with other settings or data ({what}). Go on "
+        "with those, begin anew with --restart, or name another folder."
+    )
+    B718 = (
+        "A prompt of {prompt} tokens and an answer of {answer} are more than the "
+        "{positions} positions of {name}. Lower max_chars in the task, or "
+        "max_new_tokens."
+    )
+    B719 = (
+        "An answer of {name} did not end within {limit} tokens. Raise max_new_tokens, "
+        "lower max_chars in the task, or take such answers as they are: keep_cut."
+    )
+    B720 = "The tokenizer of {name} has no end-of-sequence token. Set its eos_token."
+    B721 = "F1 is {score:.4f}, less than {wanted:.4f}."
 
     # 8xx: spans
     B801 = (
@@ -159,3 +233,78 @@ class Errors(metaclass=_Coded):
     B905 = "{path} is no knowledge base that `bioner kb` wrote: {error}."
     B906 = "No name left to write to {output}. Check the sources, --labels: {counts}."
     B907 = "The output {output} must end in .jsonl or .jsonl.gz."
+    B908 = (
+        "Component '{name}' has no knowledge base to link to. Give it one: "
+        "`nlp.get_pipe('{name}').set_kb('kb.jsonl.gz')`, or set `kb` in "
+        "[initialize.components.{name}]."
+    )
+    B909 = (
+        "The knowledge base of component '{name}' has no entry with an identifier "
+        "{wanted}, only {known}. Check `prefixes`."
+    )
+    B910 = (
+        "`labels` of component '{name}' names the types {missing}, but the knowledge "
+        "base has {known}."
+    )
+    B911 = "{setting} = {value} in component '{name}': expected {expected}."
+    B912 = (
+        "No linker wrote candidates to doc.spans['{key}'], only {known} are there. Run "
+        "a `term_linker`, or name its `links_key`."
+    )
+    B913 = (
+        "Component '{name}' looked up nothing: the spans here have the labels {labels}, "
+        "the knowledge base the types {known}. Say in `labels` which belong together, "
+        "for instance {{'{example}': {known}}}."
+    )
+
+    # Axx: instructions
+    BA01 = (
+        "The instruction '{template}' cannot be filled in: it must hold {{type}}, may "
+        "hold {{corpus}} where there is one, and nothing else in braces."
+    )
+    BA02 = "{what} needs {modules}: run `pip install 'spacy-bioner[{extra}]'`."
+    BA03 = (
+        "Give InstructedTagger either the `name` of a backbone, or a `config` with its "
+        "`model_type`, not both."
+    )
+    BA04 = "A backbone made from a `config` has no tokenizer: name one in `tokenizer`."
+    BA05 = "save is '{save}'; choose one of {known}."
+    BA06 = (
+        "save = 'trained' leaves out the backbone's weights, but one made from a "
+        "`config` is nowhere else. Use 'all'."
+    )
+    BA07 = "The backbone or tokenizer '{name}' cannot be loaded: {error}"
+    BA08 = (
+        "The tokenizer '{name}' cannot tell where its pieces stand in the text. Use "
+        "one with a tokenizer.json (a 'fast' one)."
+    )
+    BA09 = "'{name}' is an encoder with a decoder; use an encoder or a decoder."
+    BA10 = "causal is for decoders; '{name}' is an encoder. Leave it out."
+    BA11 = "word_shapes is for encoders with BERT's token types; '{name}' has none."
+    BA12 = (
+        "The attention of '{name}' ({attention}) does not heed the mask it is given. "
+        "Set `attn_implementation` in `loading` to 'sdpa' or 'eager', or use another "
+        "backbone."
+    )
+    BA13 = (
+        "The saved weights do not fit this model (for instance {wrong}). Its settings "
+        "must be those it was trained with."
+    )
+    BA14 = (
+        "The instruction '{instruction}' has {size} word pieces, which leaves too "
+        "little of a window of {window} for the text (they overlap by {overlap}). "
+        "Shorten it or enlarge the window."
+    )
+    BA15 = (
+        "The instructed tagger holds no weights yet. Train it, or load a pipeline that "
+        "was trained."
+    )
+    BA16 = (
+        "Component '{name}' found no entity labels to learn. Its training documents "
+        "need `doc.ents`; or name `types` in its settings."
+    )
+    BA17 = "{name} is {value}; it must be {expected}."
+    BA18 = (
+        "A window of {window} word pieces is longer than what '{name}' can read, "
+        "{limit}. Make it shorter."
+    )

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from spacy.tokens import Doc, Span
 
+from .errors import BionerError, Errors
+
 POLICIES = ("replace", "keep", "prefer")
 
 
@@ -37,7 +39,10 @@ def resolve(existing: Iterable[Span], new: Iterable[Span], policy: str) -> list[
     policy (str): "replace": only the new ones; "keep": existing entities win;
         "prefer": the new ones win.
     RETURNS (list[Span]): In text order, none overlapping another.
+    Raises BionerError for another policy: a component's `cfg` may be set by hand.
     """
+    if policy not in POLICIES:
+        raise BionerError(Errors.B303.format(policy=policy, known=POLICIES))
     existing, new = list(existing), list(new)
     if policy == "replace":
         return new

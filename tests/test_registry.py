@@ -16,6 +16,7 @@ from toy import cnn_pipeline
 from typer.testing import CliRunner
 
 from spacy_bioner.errors import BionerError
+from spacy_bioner.instruction import get_types
 from spacy_bioner.task import get_task
 
 ROOT = Path(__file__).parent.parent
@@ -82,6 +83,31 @@ def call_span_scorer(build, tmp_path, encoder):
     assert build(tok2vec, hidden=4, max_width=7).get_ref("table").get_dim("nW") == 7
 
 
+def call_filter(make, tmp_path, encoder):
+    pipe = spacy.blank("en").add_pipe("candidate_filter")
+    assert pipe.cfg["candidates_key"] == "llm_candidates" and pipe.negatives.boundary
+
+
+def call_span_matcher(build, tmp_path, encoder):
+    tok2vec = registry.architectures.get("spacy.Tok2VecListener.v1")(width=8)
+    assert build(tok2vec, hidden=4, max_width=7).get_ref("match").get_dim("nW") == 7
+
+
+def call_negatives(create, tmp_path, encoder):
+    assert create(boundary=3, random=0).boundary == 3
+
+
+def call_candidate_corpus(create, tmp_path, encoder):
+    nlp = spacy.blank("en")
+    DocBin(docs=[nlp("One.")]).to_disk(tmp_path / "a.spacy")
+    (example,) = create({"a": tmp_path / "a.spacy"}, "found")(nlp)
+    assert "found" not in example.predicted.spans  # there is no gold to simulate from
+
+
+def call_filter_scorer(make, tmp_path, encoder):
+    assert make()([], spans_key="x", gold_key="y")["spans_x_relaxed_f"] is None
+
+
 def call_transformer(build, tmp_path, encoder):
     model = build(encoder, window=32, overlap=8)
     model.initialize()
@@ -113,6 +139,30 @@ def call_reader(create, tmp_path, encoder):
     assert [get_task(example.predicted) for example in examples] == ["a", "a"]
 
 
+def call_instruct(make, tmp_path, encoder):
+    pipe = spacy.blank("en").add_pipe("instruct_ner", config={"types": ["virus"]})
+    assert pipe.labels == ("virus",)
+
+
+def call_instructed_tagger(build, tmp_path, encoder):
+    model = build(encoder, window=32, overlap=4)
+    model.initialize()
+    (scores,) = model.predict([(spacy.blank("en")("renal cancer"), "gene")])
+    assert scores.shape == (2, 3)
+
+
+def call_instruction_reader(create, tmp_path, encoder):
+    nlp = spacy.blank("en")
+    DocBin(docs=[nlp("One."), nlp("Two.")]).to_disk(tmp_path / "a.spacy")
+    corpus = create({"a": tmp_path / "a.spacy"}, types={"a": ["DNA", "RNA"]})
+    asked = [get_types(example.predicted) for example in corpus(nlp)]
+    assert asked == [["DNA"], ["RNA"]] * 2
+
+
+def call_instruct_scorer(make, tmp_path, encoder):
+    assert make()([], spans_key="instruct")["instruct_f"] is None
+
+
 def call_onnx_listener(build, tmp_path, encoder):
     with pytest.raises(BionerError, match="B514"):
         build().predict([spacy.blank("en")("renal cancer")])
@@ -126,6 +176,16 @@ def call_nested_scorer(make, tmp_path, encoder):
     assert make()([], spans_key="sc")["spans_sc_f"] is None
 
 
+def call_linker(make, tmp_path, encoder):
+    pipe = spacy.blank("en").add_pipe("term_linker")
+    with pytest.raises(BionerError, match="B908"):
+        pipe.predict([spacy.blank("en")("renal cancer")])
+
+
+def call_links_scorer(make, tmp_path, encoder):
+    assert make()([])["nel_micro_f"] is None
+
+
 def call_llm_task(make, tmp_path, encoder):
     ((prompts, _),) = make(["DISEASE"]).generate_prompts([spacy.blank("en")("Gout.")])
     assert "Text: Gout." in prompts[0]
@@ -133,6 +193,10 @@ def call_llm_task(make, tmp_path, encoder):
 
 def call_llm_model(make, tmp_path, encoder):
     assert list(make("http://127.0.0.1:9/v1", "none")([])) == []
+
+
+def call_local_causal(make, tmp_path, encoder):
+    assert list(make("nowhere")([])) == []  # nothing is loaded before it is needed
 
 
 def call_cli(app, tmp_path, encoder):
@@ -145,10 +209,30 @@ def call_callback(create, folder, encoder):
         create(0.1)(spacy.blank("en"))  # there is none to set
 
 
+def call_small_component(make, tmp_path, encoder):
+    nlp = spacy.blank("en")
+    name = make.__name__.removeprefix("make_")
+    assert type(nlp.add_pipe(name)).__name__.lower() == name.replace("_", "")
+
+
 CALLS = {
     "gerbera_ner": call_factory,
+    "instruct_ner": call_instruct,
+    "spacy-bioner.InstructedTagger.v1": call_instructed_tagger,
+    "spacy-bioner.InstructionCorpus.v1": call_instruction_reader,
+    "spacy-bioner.instruct_scorer.v1": call_instruct_scorer,
     "nested_spancat": call_nested,
+    "term_linker": call_linker,
+    "abbreviation_entities": call_small_component,
+    "entity_collector": call_small_component,
+    "entity_resolver": call_small_component,
+    "candidate_filter": call_filter,
     "spacy-bioner.MultiHeadTagger.v1": call_multi_head,
+    "spacy-bioner.SpanMatcher.v1": call_span_matcher,
+    "spacy-bioner.OnnxSpanMatcher.v1": call_onnx_model,
+    "spacy-bioner.SpanNegatives.v1": call_negatives,
+    "spacy-bioner.CandidateCorpus.v1": call_candidate_corpus,
+    "spacy-bioner.filter_scorer.v1": call_filter_scorer,
     "spacy-bioner.SpanScorer.v1": call_span_scorer,
     "spacy-bioner.TransformerModel.v1": call_transformer,
     "spacy-bioner.OnnxGraph.v1": call_onnx_graph,
@@ -160,9 +244,11 @@ CALLS = {
     "spacy-bioner.MultiTaskCorpus.v1": call_reader,
     "spacy-bioner.heads_scorer.v1": call_scorer,
     "spacy-bioner.nested_scorer.v1": call_nested_scorer,
+    "spacy-bioner.links_scorer.v1": call_links_scorer,
     "spacy-bioner.encoder_dropout.v1": call_callback,
     "spacy-bioner.SymbolicSpans.v1": call_llm_task,
     "spacy-bioner.OpenAICompatible.v1": call_llm_model,
+    "spacy-bioner.LocalCausal.v1": call_local_causal,
     "bioner": call_cli,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import spacy
@@ -12,6 +12,7 @@ from spacy.language import Language
 
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
+from spacy_bioner.pipeline.nested_spancat import NestedSpancat
 
 
 def friendly_errors(command: Callable) -> Callable:
@@ -53,17 +54,26 @@ def parse_names(value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
+def tasks_of(nlp: Language) -> Iterator[str]:
+    """The corpora that a pipeline was made for: the heads that are not general, and
+    the tasks of its span categorizers that have one."""
+    for _, pipe in nlp.pipeline:
+        if isinstance(pipe, GerberaNER):
+            yield from (head for head in pipe.heads if head not in pipe.cfg["general"])
+        elif isinstance(pipe, NestedSpancat) and pipe.cfg["task"]:
+            yield pipe.cfg["task"]
+
+
 def find_corpora(
-    tagger: GerberaNER, named: list[str], targets: str, data: Path | None, split: str
+    nlp: Language, named: list[str], targets: str, data: Path | None, split: str
 ) -> dict[str, Path]:
     """Task -> file: those named `NAME=FILE`, and the others at DATA/NAME/SPLIT.spacy.
 
-    targets (str): The names in `data`; empty: all heads that are not general.
+    targets (str): The names in `data`; empty: the pipeline's own, see `tasks_of`.
     """
     files = parse_pairs(named)
     if data is not None:
-        own = (head for head in tagger.heads if head not in tagger.cfg["general"])
-        for task in parse_names(targets) or own:
+        for task in parse_names(targets) or tasks_of(nlp):
             files.setdefault(task, data / task / f"{split}.spacy")
     if not files:
         raise BionerError(Errors.B607)

@@ -5,31 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from spacy import displacy
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, SpanGroup
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
+from spacy_bioner.display import render as render_page
 from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.pipeline.gerbera_ner import GerberaNER
+from spacy_bioner.pipeline.nested_spancat import NestedSpancat
 
 Arg, Opt = typer.Argument, typer.Option
-COLORS = {
-    "DISEASE": "#f4a6a0",
-    "CHEMICAL": "#a8d5ba",
-    "GENE": "#a7c7e7",
-    "PROTEIN": "#b5c9f0",
-    "SPECIES": "#fbe3a1",
-    "CELL_LINE": "#d9c2e9",
-    "CELL_TYPE": "#e8c7dd",
-    "DNA": "#bfe3e0",
-    "RNA": "#cfe8b4",
-}
+Groups = dict[str, str]  # a span group's key -> whose it is, see `groups_of`
+PAGE_KEY = "page"
 
 
 @friendly_errors
@@ -50,7 +42,8 @@ def annotate_cli(
     ] = ("", Path()),
 ):
     """Print every entity: where it is, its type, its score, and the heads that found
-    it. `--render ent` shows doc.ents, `--render span` all heads' overlapping spans.
+    it; of nested ones all. `--render ent` shows doc.ents, `--render span` overlapping
+    spans: all heads' and nested ones.
     """
     style, page = render
     if style not in ("", "ent", "span"):
@@ -58,13 +51,13 @@ def annotate_cli(
     texts = [(str(path), read_text(path)) for path in paths or []]
     texts = texts or [("-", sys.stdin.read())]
     nlp = load_pipeline(model)
-    key = spans_key(nlp)
+    groups = groups_of(nlp)
     nlp.max_length = max(nlp.max_length, *(len(text) for _, text in texts)) + 1
     docs = []
     for name, doc in zip(
         [name for name, _ in texts], nlp.pipe(text for _, text in texts), strict=True
     ):
-        found = list(spans_of(doc, key) if every_head else entities_of(doc, key))
+        found = (spans_of if every_head else entities_of)(doc, groups)
         if as_json:
             print(json.dumps({"id": name, "text": doc.text, "spans": found}))
         else:
@@ -73,7 +66,7 @@ def annotate_cli(
             docs.append(doc)
     if style:
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(make_page(docs, style, key), encoding="utf-8")
+        page.write_text(make_page(docs, style, groups), encoding="utf-8")
         typer.echo(f"Open in a browser: {page}", err=True)
 
 
@@ -88,33 +81,48 @@ def read_text(path: Path) -> str:
         raise BionerError(Errors.B603.format(path=path, error=problem)) from None
 
 
-def spans_key(nlp: Language) -> str:
-    """The span group that the pipeline's `gerbera_ner` writes; "" without one."""
-    for name in nlp.pipe_names:
-        if nlp.get_pipe_meta(name).factory == "gerbera_ner":
-            return nlp.get_pipe(name).cfg["spans_key"]  # type: ignore[attr-defined]
-    return ""
+def groups_of(nlp: Language) -> Groups:
+    """The span groups that the pipeline's components write: of a `gerbera_ner`, whose
+    spans name their heads, "" stands for the head; else the component's name."""
+    groups = {}
+    for name, pipe in nlp.pipeline:
+        if isinstance(pipe, GerberaNER):
+            groups[pipe.cfg["spans_key"]] = ""
+        elif isinstance(pipe, NestedSpancat):
+            groups[pipe.key] = name
+    return groups
 
 
-def spans_of(doc: Doc, key: str) -> Iterator[dict[str, Any]]:
-    """Every place and type in the span group once, with each head's score."""
+def spans_of(doc: Doc, groups: Groups) -> list[dict[str, Any]]:
+    """Every place and type in the span groups once, with each head's score."""
     heads: dict[tuple[int, int, str], dict[str, float]] = defaultdict(dict)
-    if key in doc.spans:
-        group = doc.spans[key]
-        rows = zip(group, group.attrs["heads"], group.attrs["scores"], strict=True)
-        for span, head, score in rows:
-            place = span.start_char, span.end_char, span.label_
-            heads[place][head] = round(float(score), 4)
-    for (start, end, label), scores in heads.items():
-        yield _row(doc, start, end, label, scores)
+    for key, name in groups.items():
+        group = doc.spans.get(key, [])
+        for i, span in enumerate(group):
+            head = name or group.attrs["heads"][i]
+            score = round(float(group.attrs["scores"][i]), 4)
+            heads[span.start_char, span.end_char, span.label_][head] = score
+    return [
+        _row(doc, *place, heads[place]) for place in sorted(heads, key=_outer_first)
+    ]
 
 
-def entities_of(doc: Doc, key: str) -> Iterator[dict[str, Any]]:
-    """The entities of `doc.ents`, with the scores of the heads that agree."""
-    group = {(s["start"], s["end"], s["label"]): s for s in spans_of(doc, key)}
-    for ent in doc.ents:
-        place = ent.start_char, ent.end_char, ent.label_
-        yield group.get(place) or _row(doc, *place, {})
+def entities_of(doc: Doc, groups: Groups) -> list[dict[str, Any]]:
+    """The entities of `doc.ents`, with the scores of the heads that agree, and all
+    nested spans."""
+    known = {(s["start"], s["end"], s["label"]): s for s in spans_of(doc, groups)}
+    ents = [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]
+    nested = spans_of(doc, {key: name for key, name in groups.items() if name})
+    places = {*ents, *((s["start"], s["end"], s["label"]) for s in nested)}
+    return [
+        known.get(place) or _row(doc, *place, {})
+        for place in sorted(places, key=_outer_first)
+    ]
+
+
+def _outer_first(place: tuple[int, int, str]) -> tuple[int, int, str]:
+    start, end, label = place
+    return start, -end, label
 
 
 def _row(doc: Doc, start: int, end: int, label: str, heads: dict[str, float]):
@@ -123,7 +131,7 @@ def _row(doc: Doc, start: int, end: int, label: str, heads: dict[str, float]):
         "end": end,
         "label": label,
         "text": doc.text[start:end],
-        "score": max(heads.values(), default=None),
+        "score": next(iter(heads.values()), None),  # of the owner, see `score_of`
         "heads": heads,
     }
 
@@ -146,9 +154,15 @@ def print_spans(name: str, spans: list[dict[str, Any]]) -> None:
         msg.table(rows, header=header, divider=True, max_col=60)
 
 
-def make_page(docs: list[Doc], style: str, key: str) -> str:
-    """A displaCy page."""
-    options: dict[str, Any] = {"colors": COLORS}
-    if style == "span":
-        options["spans_key"] = key
-    return displacy.render(docs, style=style, page=True, options=options, jupyter=False)
+def make_page(docs: list[Doc], style: str, groups: Groups) -> str:
+    """A displaCy page with scores; of style "span", all groups as one."""
+    for doc in docs if style == "span" else ():
+        rows = [
+            (span, row["score"])
+            for row in spans_of(doc, groups)
+            if (span := doc.char_span(row["start"], row["end"], row["label"]))
+        ]
+        spans, scores = [span for span, _ in rows], [score for _, score in rows]
+        attrs = {"scores": scores}
+        doc.spans[PAGE_KEY] = SpanGroup(doc, spans=spans, attrs=attrs)
+    return render_page(docs, style, key=PAGE_KEY, page=True)

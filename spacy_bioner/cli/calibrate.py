@@ -1,13 +1,17 @@
-"""`spacy bioner calibrate`: fit temperatures and label owners on dev."""
+"""`spacy bioner calibrate`: what is settled on dev once a pipeline is trained."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from spacy.language import Language
 
 from spacy_bioner.cli._util import find_corpora, friendly_errors, load_pipeline
+from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.pipeline.gerbera_ner import GerberaNER
+from spacy_bioner.pipeline.nested_spancat import NestedSpancat
 
 
 @friendly_errors
@@ -18,25 +22,64 @@ def calibrate_cli(
     ] = None,
     targets: Annotated[str, typer.Option(help="Or names in --data: a,b")] = "",
     data: Annotated[Path | None, typer.Option(help="DATA/NAME/dev.spacy")] = None,
-    component: Annotated[str, typer.Option(help="Name of the gerbera_ner")] = "ner",
+    component: Annotated[str, typer.Option(help="Only this one; empty: all")] = "",
     owners: Annotated[bool, typer.Option(help="Also choose each label's owner")] = True,
 ) -> None:
-    """Make a trained pipeline's probabilities honest, and say who owns each label."""
+    """Make a trained pipeline's probabilities honest.
+
+    Of a `gerbera_ner`: each head's temperature, and who owns each label. Of a
+    `nested_spancat`: its temperature, and each label's threshold; it looks at the
+    documents that have its span group, those of `convert --nested`.
+    """
+    from spacy_bioner.training.reader import MultiTaskCorpus
+
+    nlp = load_pipeline(str(model))
+    names = [component] if component else nlp.pipe_names
+    if unknown := set(names) - set(nlp.pipe_names):
+        raise BionerError(Errors.B614.format(name=unknown.pop(), known=nlp.pipe_names))
+    files = find_corpora(nlp, source or [], targets, data, "dev")
+    corpus = MultiTaskCorpus(files, {}, 0, 0, 0)
+    done = False
+    for name in names:
+        pipe = nlp.get_pipe(name)
+        if isinstance(pipe, GerberaNER):
+            done |= calibrate_heads(nlp, name, pipe, corpus, owners)
+        elif isinstance(pipe, NestedSpancat):
+            done |= tune_spans(nlp, name, pipe, corpus)
+    if not done:
+        raise BionerError(Errors.B613.format(tasks=list(files), names=names))
+    nlp.to_disk(model)
+
+
+def calibrate_heads(
+    nlp: Language, name: str, ner: GerberaNER, corpus, owners: bool
+) -> bool:
+    """Fit a `gerbera_ner`. RETURNS (bool): Whether any corpus is one of its heads'."""
     from spacy_bioner.training.calibration import (
         choose_owners,
         fit_temperatures,
         score_heads_of,
     )
-    from spacy_bioner.training.reader import MultiTaskCorpus
 
-    nlp = load_pipeline(str(model))
-    ner: Any = nlp.get_pipe(component)
-    files = find_corpora(ner, source or [], targets, data, "dev")
-    corpus = MultiTaskCorpus(files, {}, 0, 0, 0)
-    scored = list(score_heads_of(nlp, component, corpus(nlp)))
+    if not ner.heads.keys() & corpus.sources.keys():
+        return False
+    scored = list(score_heads_of(nlp, name, corpus(nlp)))
     ner.cfg["temperatures"] = fit_temperatures(ner, scored)
-    typer.echo(f"temperatures {ner.cfg['temperatures']}")
+    typer.echo(f"{name}: temperatures {ner.cfg['temperatures']}")
     if owners:
         ner.cfg["owners"] = choose_owners(ner, scored)
-        typer.echo(f"owners {ner.cfg['owners']}")
-    nlp.to_disk(model)
+        typer.echo(f"{name}: owners {ner.cfg['owners']}")
+    return True
+
+
+def tune_spans(nlp: Language, name: str, spancat: NestedSpancat, corpus) -> bool:
+    """Fit a `nested_spancat`. RETURNS (bool): Whether any document is annotated for
+    it."""
+    from spacy_bioner.training.thresholds import tune
+
+    if not any(spancat.learns_from(example) for example in corpus(nlp)):
+        return False
+    tune(nlp, name, corpus(nlp))
+    typer.echo(f"{name}: temperature {spancat.cfg['temperature']}")
+    typer.echo(f"{name}: thresholds {spancat.cfg['thresholds']}")
+    return True

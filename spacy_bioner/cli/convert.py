@@ -27,7 +27,12 @@ from spacy_bioner.corpora.convert import (
     write,
 )
 from spacy_bioner.corpora.document import SourceDocument
-from spacy_bioner.corpora.select import sliced, with_ids, without_ids
+from spacy_bioner.corpora.select import (
+    shared_out,
+    sliced,
+    with_ids,
+    without_ids,
+)
 from spacy_bioner.errors import BionerError, Errors
 
 Arg, Opt = typer.Argument, typer.Option
@@ -53,8 +58,11 @@ def convert_cli(
     ] = False,
     nested: Annotated[bool, Opt(help='Keep nested mentions: doc.spans["sc"]')] = False,
     ids: Annotated[Path | None, Opt(help="File of document ids to keep")] = None,
-    without: Annotated[Path | None, Opt(help="File of ids to leave out")] = None,
+    without: Annotated[
+        list[Path] | None, Opt(help="File of ids to leave out; once a file")
+    ] = None,
     slice_: Annotated[str, Opt("--slice", help="Documents by place: 0:500")] = "",
+    share: Annotated[str, Opt(help="Hundredths by a hash of the text: 0:80")] = "",
     keep_duplicates: Annotated[bool, Opt(help="Keep documents that recur")] = False,
     lang: Annotated[str, Opt(help="Language of the text")] = "en",
     tokenizer: Annotated[
@@ -76,12 +84,14 @@ def convert_cli(
     documents = _read(format_, input_path, options)
     if ids:
         documents = with_ids(documents, ids, report.missing_ids)
-    if without:
-        documents = without_ids(documents, without)
+    for path in without or []:
+        documents = without_ids(documents, path)
     if not keep_duplicates:
         documents = drop_duplicates(documents, report)
     if slice_:
         documents = sliced(documents, slice_)
+    if share:
+        documents = shared_out(documents, share)
     documents = map_labels(documents, parse_labels(labels), only_mapped)
     nlp = make_nlp(lang, tokenizer)
     docs: Iterable[Doc] = (

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import srsly
 import typer
 from spacy.language import Language
-from spacy.scorer import PRFScore
 from spacy.tokens import Doc, DocBin
 from wasabi import msg
 
+from spacy_bioner.cli._figures import (
+    Figures,
+    Spans,
+    calibration_error,
+    only,
+    place_of,
+)
+from spacy_bioner.cli._nested import measure_nested, nested_values
 from spacy_bioner.cli._util import find_corpora, friendly_errors, load_pipeline
 from spacy_bioner.corpora.convert import GOLD_KEY
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
+from spacy_bioner.pipeline.nested_spancat import NestedSpancat
 from spacy_bioner.task import set_task
 
 Arg, Opt = typer.Argument, typer.Option
-BINS = 10
-Spans = set[tuple[int, int, str]]  # first character, end (exclusive), label
+KINDS = ("own", "ents", "nested")
+Measured = GerberaNER | NestedSpancat
 
 
 @friendly_errors
@@ -51,15 +57,20 @@ def evaluate_cli(
     """Score by exact characters and type, against all gold mentions.
 
     Two figures a corpus: its own head, and `doc.ents`, where other heads may own a
-    label; with them each head's expected calibration error.
+    label; with them each head's expected calibration error. A corpus of nested
+    mentions (`convert --nested`) measures the pipeline's `nested_spancat`.
     """
     nlp = load_pipeline(model)
-    tagger = find_tagger(nlp, model)
-    files = find_corpora(tagger, source or [], targets, data, split)
-    metrics = {
-        task: evaluate(nlp, tagger, task, path, batch_size)
-        for task, path in files.items()
-    }
+    if not any(isinstance(pipe, Measured) for _, pipe in nlp.pipeline):
+        raise BionerError(Errors.B606.format(model=model))
+    files = find_corpora(nlp, source or [], targets, data, split)
+    metrics = {}
+    for task, path in files.items():
+        if spancat := find_spancat(nlp, path):
+            metrics[task] = evaluate_nested(nlp, spancat.key, path, batch_size)
+        else:
+            tagger = find_tagger(nlp, model)
+            metrics[task] = evaluate(nlp, tagger, task, path, batch_size)
     print_metrics(metrics)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -69,36 +80,36 @@ def evaluate_cli(
         write_records(records, make_records(metrics, files, origin, model))
 
 
+def find_spancat(nlp: Language, path: Path) -> NestedSpancat | None:
+    """The pipeline's `nested_spancat` whose span group a corpus annotates."""
+    for _, pipe in nlp.pipeline:
+        if isinstance(pipe, NestedSpancat):
+            docs = DocBin().from_disk(path).get_docs(nlp.vocab)
+            if any(pipe.key in doc.spans for doc in docs):
+                return pipe
+    return None
+
+
+def evaluate_nested(
+    nlp: Language, key: str, path: Path, batch_size: int = 64
+) -> dict[str, Any]:
+    """Measure a pipeline's `doc.spans[key]` on one corpus, see `measure_nested`;
+    documents without the group are not annotated and do not count."""
+    references = DocBin().from_disk(path).get_docs(nlp.vocab)
+    pairs = (
+        (nlp.make_doc(reference.text), set(map(place_of, reference.spans[key])))
+        for reference in references
+        if key in reference.spans
+    )
+    return measure_nested(nlp.pipe(pairs, as_tuples=True, batch_size=batch_size), key)
+
+
 def find_tagger(nlp: Language, model: str) -> GerberaNER:
     """The pipeline's first `gerbera_ner`."""
     for _, pipe in nlp.pipeline:
         if isinstance(pipe, GerberaNER):
             return pipe
     raise BionerError(Errors.B606.format(model=model))
-
-
-@dataclass
-class Figures:
-    """Precision, recall and F, overall and by type."""
-
-    overall: PRFScore = field(default_factory=PRFScore)
-    per_type: dict[str, PRFScore] = field(default_factory=lambda: defaultdict(PRFScore))
-
-    def add(self, found: Spans, gold: Spans) -> None:
-        """Count one document."""
-        self.overall.score_set(found, gold)
-        for label in {label for *_, label in found | gold}:
-            self.per_type[label].score_set(_only(found, {label}), _only(gold, {label}))
-
-    def to_json(self) -> dict[str, Any]:
-        """Shares, and the counts behind the overall ones."""
-        counts = {
-            "gold": self.overall.tp + self.overall.fn,
-            "found": self.overall.tp + self.overall.fp,
-            "correct": self.overall.tp,
-        }
-        per_type = {k: v.to_dict() for k, v in sorted(self.per_type.items())}
-        return {**self.overall.to_dict(), **counts, "per_type": per_type}
 
 
 def evaluate(
@@ -120,10 +131,10 @@ def evaluate(
     for doc, gold in nlp.pipe(pairs, as_tuples=True, batch_size=batch_size):
         group = doc.spans[key]
         rows = zip(group, group.attrs["heads"], group.attrs["scores"], strict=True)
-        found = {_place(span): float(score) for span, h, score in rows if h == task}
-        own.add(set(found), _only(gold, head_labels))
+        found = {place_of(span): float(score) for span, h, score in rows if h == task}
+        own.add(set(found), only(gold, head_labels))
         scored += [(score, place in gold) for place, score in found.items()]
-        merged.add(_only(map(_place, doc.ents), shared), _only(gold, shared))
+        merged.add(only(map(place_of, doc.ents), shared), only(gold, shared))
     result: dict[str, Any] = {}
     if head_labels:
         result["own"] = own.to_json()
@@ -142,7 +153,7 @@ def list_gold(
         gold = reference.spans.get(GOLD_KEY, reference.ents)
         doc = nlp.make_doc(reference.text)
         set_task(doc, task)
-        yield doc, set(map(_place, gold))
+        yield doc, set(map(place_of, gold))
 
 
 def gold_labels(nlp: Language, path: Path) -> set[str]:
@@ -150,28 +161,22 @@ def gold_labels(nlp: Language, path: Path) -> set[str]:
     return {label for _, gold in list_gold(nlp, path, None) for *_, label in gold}
 
 
-def calibration_error(scored: list[tuple[float, bool]]) -> float:
-    """Expected calibration error (Naeini et al., AAAI 2015): how far scores are from
-    the share of correct spans, averaged over the spans in bins of equal width."""
-    bins: dict[int, list[tuple[float, bool]]] = defaultdict(list)
-    for score, correct in scored:
-        bins[min(int(score * BINS), BINS - 1)].append((score, correct))
-    gaps = (abs(sum(score - right for score, right in bin_)) for bin_ in bins.values())
-    return sum(gaps) / max(len(scored), 1)
-
-
 def print_metrics(metrics: dict[str, Any]) -> None:
     """One table of all corpora, a row a figure."""
     rows = []
     for task, result in metrics.items():
-        for kind in ("own", "ents"):
+        for kind in KINDS:
             if figures := result.get(kind):
-                parts = [(" all", figures), *figures["per_type"].items()]
-                for label, prf in parts[: 1 if len(parts) == 2 else None]:
-                    shares = (f"{100 * prf[k]:.2f}" for k in "prf")
-                    rows.append((task, kind, label.strip(), *shares))
+                parts = [("all", figures), *figures["per_type"].items()]
+                parts = parts[: 1 if len(parts) == 2 else None]
+                parts += figures.get("recall", {}).items()
+                lengths = figures.get("lengths", {}).items()
+                parts += [(f"length {length}", prf) for length, prf in lengths]
+                for part, prf in parts:
+                    shares = (f"{100 * prf[k]:.2f}" if k in prf else "" for k in "prf")
+                    rows.append((task, kind, part, *shares))
     msg.table(
-        rows, header=("corpus", "figure", "type", "P", "R", "F"), divider=True,
+        rows, header=("corpus", "figure", "of", "P", "R", "F"), divider=True,
         aligns=("l", "l", "l", "r", "r", "r"),
     )  # fmt: skip
     for task, result in metrics.items():
@@ -182,8 +187,8 @@ def print_metrics(metrics: dict[str, Any]) -> None:
 def make_records(
     metrics: dict[str, Any], files: dict[str, Path], origin: dict[str, Any], model: str
 ) -> Iterator[dict[str, Any]]:
-    """One flat record a figure: `own_f`, `ents_f/GENE`, `own_calibration`…, in
-    percent."""
+    """One flat record a figure: `own_f`, `ents_f/GENE`, `own_calibration_error`…, in
+    percent; of nested spans see `nested_values`."""
     for task, result in metrics.items():
         values: dict[str, float] = {}
         for kind in (k for k in ("own", "ents") if k in result):
@@ -191,8 +196,11 @@ def make_records(
             values |= {f"{kind}_{k}": 100 * figures[k] for k in "prf"}
             for label, prf in figures["per_type"].items():
                 values |= {f"{kind}_{k}/{label}": 100 * prf[k] for k in "prf"}
+        if "nested" in result:
+            values |= nested_values(result["nested"])
         if "calibration" in result:
-            values["own_calibration_error"] = 100 * result["calibration"]
+            kind = "nested" if "nested" in result else "own"
+            values[f"{kind}_calibration_error"] = 100 * result["calibration"]
         source = f"{task}={shown(files[task])}"
         command = f"python -m spacy bioner evaluate {shown(model)} --source {source}"
         for metric, value in values.items():
@@ -224,11 +232,3 @@ def shown(path: str | Path) -> str:
     if path.is_relative_to(Path.cwd()):
         return path.relative_to(Path.cwd()).as_posix()
     return "/".join(path.parts[-3:])
-
-
-def _place(span) -> tuple[int, int, str]:
-    return span.start_char, span.end_char, span.label_
-
-
-def _only(spans: Iterable[tuple[int, int, str]], labels: Iterable[str]) -> Spans:
-    return {span for span in spans if span[2] in labels}

@@ -14,6 +14,7 @@ from thinc.api import Config
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
+from spacy_bioner.cli.evaluate import KINDS
 from spacy_bioner.errors import BionerError, Errors
 
 Arg, Opt = typer.Argument, typer.Option
@@ -110,7 +111,7 @@ def make_meta(
         meta["performance"] = {
             f"{task}_{kind}_{figure}": result[kind][figure]
             for task, result in srsly.read_json(metrics).items()
-            for kind in ("own", "ents")
+            for kind in KINDS
             if kind in result
             for figure in "prf"
         }

@@ -1,7 +1,8 @@
-"""Choosing documents: lists of ids (the split files of a corpus), slices."""
+"""Choosing documents: lists of ids (the split files of a corpus), slices, shares."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,8 +13,8 @@ from spacy_bioner.errors import BionerError, Errors
 
 
 def read_ids(path: Path) -> set[str]:
-    """One id a line; `#` begins a comment line."""
-    lines = (line.strip() for _, line in read_lines(path))
+    """One id a line; `#` begins a comment line, ` #` a remark behind an id."""
+    lines = (line.partition(" #")[0].strip() for _, line in read_lines(path))
     return {line for line in lines if line and not line.startswith("#")}
 
 
@@ -48,12 +49,30 @@ def sliced(
     documents: Iterable[SourceDocument], bounds: str
 ) -> Iterator[SourceDocument]:
     """Documents `START:STOP` in the order of the source, either end optional."""
-    start, colon, stop = bounds.partition(":")
+    return islice(documents, *_parse_bounds("slice", bounds))
+
+
+def shared_out(
+    documents: Iterable[SourceDocument], bounds: str
+) -> Iterator[SourceDocument]:
+    """The documents whose text falls between `START:STOP` of 100 equal shares, by a
+    hash: a split for corpora that have none, the same everywhere and in any order.
+    Documents of the same text fall in the same share."""
+    start, stop = _parse_bounds("share", bounds)
+    for document in documents:
+        digest = hashlib.sha256(document.text.encode("utf8")).digest()
+        place = int.from_bytes(digest[:8], "big") % 100
+        if start <= place and (stop is None or place < stop):
+            yield document
+
+
+def _parse_bounds(option: str, value: str) -> tuple[int, int | None]:
+    start, colon, stop = value.partition(":")
     try:
         if not colon:
             raise ValueError
-        return islice(documents, int(start or 0), int(stop) if stop else None)
+        return int(start or 0), int(stop) if stop else None
     except ValueError:
-        expected = "START:STOP, such as 0:500 or 500:"
-        message = Errors.B104.format(option="slice", value=bounds, expected=expected)
+        expected = "START:STOP, such as 0:80 or 80:"
+        message = Errors.B104.format(option=option, value=value, expected=expected)
         raise BionerError(message) from None

@@ -52,10 +52,19 @@ class KnowledgeBase:
                 referring[xref].append(entry)
         return dict(own), dict(referring)
 
+    def to_bytes(self) -> bytes:
+        """JSON lines, not compressed."""
+        lines = (json.dumps(_to_json(e), ensure_ascii=False) for e in self.entries)
+        return "".join(f"{line}\n" for line in lines).encode("utf8")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> KnowledgeBase:
+        """What `to_bytes` gave."""
+        return cls(list(_parse(data, Path("these bytes"))))
+
     def to_disk(self, path: Path) -> None:
         """Write all of it or nothing. The same entries make the same bytes."""
-        lines = (json.dumps(_to_json(e), ensure_ascii=False) for e in self.entries)
-        data = "".join(f"{line}\n" for line in lines).encode("utf8")
+        data = self.to_bytes()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
         partial.write_bytes(gzip.compress(data, mtime=0) if _packed(path) else data)
@@ -71,8 +80,16 @@ def read(path: Path) -> Iterator[Entry]:
     """The entries of a file that `KnowledgeBase.to_disk` wrote."""
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if _packed(path) else data).decode("utf8")
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        data = gzip.decompress(data) if _packed(path) else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise BionerError(Errors.B905.format(path=path, error=error)) from None
+    yield from _parse(data, path)
+
+
+def _parse(data: bytes, path: Path) -> Iterator[Entry]:
+    try:
+        text = data.decode("utf8")
+    except UnicodeDecodeError as error:
         raise BionerError(Errors.B905.format(path=path, error=error)) from None
     # Not splitlines: names may hold other characters that it breaks lines at.
     for number, line in enumerate(text.split("\n"), 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -13,9 +12,7 @@ from spacy.tokens import Doc, DocBin, Span
 
 from spacy_bioner.corpora.convert import GOLD_KEY, SPANS_KEY
 from spacy_bioner.errors import BionerError, Errors
-from spacy_bioner.kb.entry import Entry, clean, common_id
-
-UNLINKED = ("", "-", "-1")
+from spacy_bioner.kb.entry import SEVERAL, Entry, clean, identifiers
 
 
 def read(path: Path) -> Iterator[Entry]:
@@ -48,5 +45,5 @@ def _mentions(doc: Doc) -> Iterable[Span]:
 
 def _identifier(kb_id: str) -> str:
     """Empty for a mention of several things (`D1|D2`) or of none that is known."""
-    several = re.search(r"[|;,+*\s]", kb_id)
-    return "" if kb_id in UNLINKED or several else common_id(kb_id)
+    several = SEVERAL.search(kb_id)
+    return "" if several else "".join(identifiers(kb_id))

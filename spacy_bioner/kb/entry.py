@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 SCOPES = ("exact", "narrow", "broad", "related", "mention")
 MESH = re.compile(r"[CD]\d{6}(\d{3})?")
 DATED = re.compile(r"_\d{4}_\d\d_\d\d$")  # SNOMEDCT_US_2025_09_01
+SEVERAL = re.compile(r"[|;,+*\s]")  # between the identifiers of one mention
+UNLINKED = ("", "-", "-1")
 ALIASES = {"MIM": "OMIM", "MSH": "MESH", "MeSH": "MESH", "UMLS_CUI": "UMLS"}
 
 
@@ -61,12 +63,19 @@ class Entry:
 def common_id(identifier: str) -> str:
     """One spelling of an identifier, whatever the source: `MIM:1` -> `OMIM:1`,
     `D003110` -> `MESH:D003110`, `SNOMEDCT_US_2025_09_01:7` -> `SNOMEDCT_US:7`."""
-    identifier = identifier.strip()
+    identifier = identifier.strip(" \t,;")
     if MESH.fullmatch(identifier):
         return f"MESH:{identifier}"
     prefix, colon, local = identifier.partition(":")
     prefix = DATED.sub("", prefix)
     return f"{ALIASES.get(prefix, prefix)}{colon}{local}"
+
+
+def identifiers(kb_id: str) -> list[str]:
+    """What a corpus says that a mention is: several for a mention of several things
+    (`D1|D2`), none for one that its terminology does not have (`-1`)."""
+    parts = SEVERAL.split(kb_id)
+    return [common_id(part) for part in parts if part not in UNLINKED]
 
 
 def clean(text: str) -> str:

@@ -11,12 +11,54 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Keys = NDArray[np.uint64]
 
 NOT_WORD = re.compile(r"[\W_]+")
 BITS = 21  # of a code point: three of them fit one 64-bit key, exactly
 
 
-class NameIndex:
+class SparseIndex:
+    """Cosine of two sets of features, each weighted by how rare it is.
+
+    keys (uint64): The features of all texts, owners (ints): the place of the text of
+        each, parallel. A feature counts once a text.
+    size (int): How many texts there are.
+    """
+
+    def __init__(self, keys: Keys, owners: Ints, size: int):
+        self.keys, features = np.unique(keys, return_inverse=True)
+        pairs = np.unique(features.astype("int64") * max(size, 1) + owners)
+        features, owners = np.divmod(pairs, max(size, 1))
+        counts = np.bincount(features, minlength=len(self.keys))
+        self.size = size
+        self.starts = np.concatenate([[0], np.cumsum(counts)])  # into owners
+        self.owners = owners.astype("int32")  # the texts with a feature, by feature
+        # Squared: what a feature adds to the product of two texts that have it.
+        self.weights = np.log1p(size / np.maximum(counts, 1)) ** 2
+        squares = np.bincount(owners, self.weights[features], minlength=size)
+        self.norms = np.sqrt(squares)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def cosines(self, keys: Keys) -> Floats:
+        """Each text's cosine with these features, (texts,), from 0 to 1."""
+        asked = np.unique(keys)
+        place = np.searchsorted(self.keys, asked)
+        known = np.searchsorted(self.keys, asked, side="right") > place
+        features = place[known]
+        sizes = self.starts[features + 1] - self.starts[features]
+        # The places lo … hi of each feature's texts, all in one array.
+        shift = np.repeat(self.starts[features] - np.cumsum(sizes) + sizes, sizes)
+        owners = self.owners[shift + np.arange(len(shift))]
+        shared = np.repeat(self.weights[features], sizes)
+        unknown = np.log1p(self.size) ** 2 * (len(asked) - len(features))
+        norm = np.sqrt(self.weights[features].sum() + unknown)
+        products = np.bincount(owners, shared, minlength=self.size)
+        return products / np.maximum(self.norms * norm, 1e-9)
+
+
+class NameIndex(SparseIndex):
     """Cosine of two texts' trigrams, each weighted by how rare it is among the names.
 
     Works for a mention (which name is it?) and for a sentence (which names are like
@@ -26,38 +68,11 @@ class NameIndex:
     """
 
     def __init__(self, texts: Sequence[str]):
-        keys, owners = trigrams(texts)
-        self.keys, grams = np.unique(keys, return_inverse=True)
-        # A trigram counts once a name.
-        pairs = np.unique(grams.astype("int64") * max(len(texts), 1) + owners)
-        grams, owners = np.divmod(pairs, max(len(texts), 1))
-        counts = np.bincount(grams, minlength=len(self.keys))
-        self.size = len(texts)
-        self.starts = np.concatenate([[0], np.cumsum(counts)])  # into owners
-        self.owners = owners.astype("int32")  # the names with a trigram, by trigram
-        # Squared: what a trigram adds to the product of two texts that have it.
-        self.weights = np.log1p(self.size / np.maximum(counts, 1)) ** 2
-        squares = np.bincount(owners, self.weights[grams], minlength=self.size)
-        self.norms = np.sqrt(squares)
-
-    def __len__(self) -> int:
-        return self.size
+        super().__init__(*trigrams(texts), len(texts))
 
     def scores(self, text: str) -> Floats:
         """Each name's cosine with the text, (names,), from 0 to 1."""
-        asked = np.unique(trigrams([text])[0])
-        place = np.searchsorted(self.keys, asked)
-        known = np.searchsorted(self.keys, asked, side="right") > place
-        grams = place[known]
-        sizes = self.starts[grams + 1] - self.starts[grams]
-        # The places lo … hi of each trigram's names, all in one array.
-        shift = np.repeat(self.starts[grams] - np.cumsum(sizes) + sizes, sizes)
-        owners = self.owners[shift + np.arange(len(shift))]
-        shared = np.repeat(self.weights[grams], sizes)
-        unknown = np.log1p(self.size) ** 2 * (len(asked) - len(grams))
-        norm = np.sqrt(self.weights[grams].sum() + unknown)
-        products = np.bincount(owners, shared, minlength=self.size)
-        return products / np.maximum(self.norms * norm, 1e-9)
+        return self.cosines(trigrams([text])[0])
 
     def nearest(
         self, text: str, n: int, among: Bools | None = None
@@ -84,7 +99,7 @@ def best(scores: Floats, n: int) -> Ints:
     return places[np.argsort(-scores[places], kind="stable")][:n]
 
 
-def trigrams(texts: Sequence[str]) -> tuple[NDArray[np.uint64], Ints]:
+def trigrams(texts: Sequence[str]) -> tuple[Keys, Ints]:
     """The trigrams of all texts as numbers, and the place of the text of each."""
     joined = "\0".join(f" {normal_form(text)} " for text in texts)
     data = joined.encode("utf-32-le", "surrogatepass")

@@ -16,9 +16,11 @@ from thinc.api import Model
 from thinc.types import Floats2d
 
 from ..layers.heads import Scores
+from ..layers.span_match import SpanMatch
 from ..layers.span_table import SpanTable
 from ..task import get_task
 from .onnx import init, no_backprop, places
+from .span_matcher import Logits, Queries, features_of, match_spans
 from .span_scorer import Tables
 
 
@@ -81,3 +83,39 @@ def score_spans(
     projected, _ = model.get_ref("states")(docs, is_train)
     table: Any = model.get_ref("table")
     return [table.predict(np.ascontiguousarray(x)) for x in projected], no_backprop
+
+
+@registry.architectures("spacy-bioner.OnnxSpanMatcher.v1")
+def build_onnx_span_matcher(
+    states: Model[list[Doc], list[Floats2d]],
+    hidden: int = 128,
+    max_width: int = 16,
+    label_rows: int = 8192,
+) -> Model[Queries, Logits]:
+    """The model of a compiled `candidate_filter`.
+
+    hidden, max_width, label_rows (int): As in `SpanMatcher.v1`.
+    RETURNS (Model): Documents, spans and what labels are called to logits.
+    """
+    match = SpanMatch(hidden, max_width, label_rows)
+    return Model(
+        "onnx_span_matcher",
+        score_queries,
+        init=init,
+        layers=[states, match],
+        refs={"states": states, "match": match},
+    )
+
+
+def score_queries(
+    model: Model, queries: Queries, is_train: bool
+) -> tuple[Logits, Callable]:
+    """One document at a time."""
+    docs, spans, labels = queries
+    projected, _ = model.get_ref("states")(docs, is_train)
+    match: Any = model.get_ref("match")
+    features = features_of(match, labels)
+    return [
+        match_spans(match, x, rows, features)
+        for x, rows in zip(projected, spans, strict=True)
+    ], no_backprop

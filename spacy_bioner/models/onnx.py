@@ -4,9 +4,9 @@ A call of the graph reads one window of one document, so nothing is padded and a
 document's scores depend on nothing else in its batch: int8 activations take their
 scale from all that a call reads. Worker threads share one single-thread session.
 
-The graph ends with what each component on the encoder computes token by token. Where
-there are several, the first holds the graph; it leaves the others' part on the
-document, and they take it from there.
+The graph ends with what each component on the encoder computes token by token. Where there
+are several, the first holds the graph; it lays the others' part by, and they take it
+from there.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import onnxruntime
@@ -39,6 +40,10 @@ MAX_THREADS = 8  # beyond, the Python side cannot keep them busy
 QUEUED = 16  # windows waiting for each thread
 # On a CPU these fused nodes take longer than their parts.
 SLOWER = ["SkipLayerNormFusion", "EmbedLayerNormFusion", "BiasGeluFusion"]
+# What a graph computed for other components on its encoder, by graph and component.
+# Not in `doc.user_data`: where such a component is not in the pipeline, nobody takes it
+# away, and it would be saved with the document. Here it goes when the document does.
+SHELVES: WeakKeyDictionary[Doc, dict[tuple[str, str], Floats2d]] = WeakKeyDictionary()
 
 
 @registry.architectures("spacy-bioner.OnnxGraph.v1")
@@ -84,7 +89,8 @@ def forward(
     own = columns.pop(model.attrs["part"])
     for part, place in columns.items():
         for doc, matrix in zip(docs, matrices, strict=True):
-            doc.user_data[shelf(graph.compiled.digest, part)] = matrix[:, place]
+            key = graph.compiled.digest, part
+            SHELVES.setdefault(doc, {})[key] = matrix[:, place]
     return cast(Any, [matrix[:, own] for matrix in matrices]), no_backprop
 
 
@@ -94,15 +100,11 @@ def take(
     """Raises BionerError for a document that the graph has not read."""
     if is_train:
         raise BionerError(Errors.B501)
-    key = shelf(model.attrs["graph"], model.attrs["part"])
-    if any(key not in doc.user_data for doc in docs):
+    key = model.attrs["graph"], model.attrs["part"]
+    shelves = [SHELVES.get(doc, {}) for doc in docs]
+    if any(key not in shelf for shelf in shelves):
         raise BionerError(Errors.B514.format(name=model.attrs["part"]))
-    return [doc.user_data.pop(key) for doc in docs], no_backprop
-
-
-def shelf(graph: str, part: str) -> str:
-    """Where in `doc.user_data` a graph leaves what it computed for a component."""
-    return f"bioner:{graph}:{part}"
+    return [shelf.pop(key) for shelf in shelves], no_backprop
 
 
 def no_backprop(dY: Any) -> list[Doc]:

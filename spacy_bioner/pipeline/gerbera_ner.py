@@ -86,7 +86,8 @@ def make_gerbera_ner(
 
     model (Model): Documents to tag scores by head.
     spans_key (str): The span group for every head's spans, overlaps kept; its
-        `attrs` hold "scores" and "heads", parallel to the spans.
+        `attrs` hold "scores" and "heads", parallel to the spans. `confidence.score_of`
+        gives an entity's score.
     ents_policy (str): What becomes of entities that are there already: "replace",
         "keep" (they win) or "prefer" (ours win).
     default_head (str): The head of training documents that name no task.
@@ -282,13 +283,17 @@ class GerberaNER(TrainablePipe):
             by_head[i].setdefault("+".join(heads), []).extend(spans)
 
     def _write_group(self, doc: Doc, found: dict[str, list]) -> None:
+        """Of heads that found the same, the label's owner stands first: that is the
+        one score that `score_of` gives."""
+        owner = {label: "+".join(heads) for label, heads in self.owners.items()}
         rows = [(*span, head) for head, spans in found.items() for span in spans]
-        rows.sort(key=lambda row: (row[0], -row[1], row[2], row[4]))
+        rows.sort(key=lambda r: (r[0], -r[1], r[2], r[4] != owner.get(r[2]), r[4]))
         doc.spans[self.cfg["spans_key"]] = SpanGroup(
             doc,
             name=self.cfg["spans_key"],
             spans=[Span(doc, row[0], row[1], row[2]) for row in rows],
             attrs={
+                "ents": True,
                 "scores": np.array([row[3] for row in rows], dtype="float32"),
                 "heads": [row[4] for row in rows],
             },

@@ -10,6 +10,7 @@ from thinc.api import Model
 
 from ..errors import BionerError, Errors
 from ..layers.heads import head_params
+from .candidate_filter import CandidateFilter
 from .gerbera_ner import GerberaNER
 from .nested_spancat import NestedSpancat
 
@@ -112,7 +113,38 @@ class Projection(Part):
             table.set_param(name, table.ops.asarray(source.get_param(name)).copy())
 
 
-PARTS: dict[type, type[Part]] = {GerberaNER: Heads, NestedSpancat: Projection}
+class Matching(Part):
+    """A `candidate_filter`: what it computes of each token. Spans and labels, known
+    ones and others, stay behind."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(source)
+        match = source.model.get_ref("match")
+        self.width = match.get_dim("nI")
+        self.model = {
+            "@architectures": "spacy-bioner.OnnxSpanMatcher.v1",
+            "hidden": match.get_dim("nH"),
+            "max_width": match.get_dim("nW"),
+            "label_rows": match.get_dim("nR"),
+        }
+
+    def make_module(self):
+        linear = self.source.model.get_ref("project")
+        return _linear(_tensor(linear, "W"), _tensor(linear, "b"))
+
+    def fill(self, target: Any) -> None:
+        target.cfg.update(copy.deepcopy(self.source.cfg))
+        source = self.source.model.get_ref("match")
+        match = target.model.get_ref("match")
+        for name in source.param_names:
+            match.set_param(name, match.ops.asarray(source.get_param(name)).copy())
+
+
+PARTS: dict[type, type[Part]] = {
+    GerberaNER: Heads,
+    NestedSpancat: Projection,
+    CandidateFilter: Matching,
+}
 
 
 def _tensor(model: Model, param: str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from spacy.cli._util import app
@@ -45,7 +46,7 @@ def test_json_has_the_offsets_of_the_file(model, file):
     assert first["spans"]
     for span in first["spans"]:
         assert span["text"] == TEXT[span["start"] : span["end"]]
-        assert span["score"] == max(span["heads"].values())
+        assert span["score"] in span["heads"].values()
 
 
 def test_all_heads_hold_every_entity(model, file):
@@ -63,7 +64,7 @@ def test_page(model, file, tmp_path, style):
     assert result.exit_code == 0, result.output
     html = page.read_text("utf8")
     assert html.startswith("<!DOCTYPE html>")
-    assert "DISEASE" in html or "CHEMICAL" in html
+    assert re.search(r"(DISEASE|CHEMICAL) [01]\.\d\d", html)  # with its score
     assert "<b>acid" not in html  # the text's own markup is no markup
 
 

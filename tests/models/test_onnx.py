@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import subprocess
 import sys
@@ -118,8 +119,19 @@ def test_components_on_one_encoder_share_one_graph(three, tmp_path):
             np.testing.assert_allclose(found, wanted, atol=1e-4)
         assert any(len(doc.spans["sc"]) for doc in docs)
         assert any(spans_of(doc, "second") for doc in docs)
-        left = [key for doc in docs for key in doc.user_data if type(key) is str]
-        assert not left
+        assert not any(onnx.SHELVES[doc] for doc in docs)  # taken, all of it
+
+
+def test_a_component_alone_leaves_nothing_on_the_document(three):
+    blank = spacy.blank("en")
+    blank.add_pipe("ner", source=three[1])
+    doc = blank("renal cancer in mice")
+    assert list(doc.spans) == ["gerbera"]
+    assert not [key for key in doc.user_data if type(key) is str]
+    before = len(onnx.SHELVES)
+    del doc
+    gc.collect()
+    assert len(onnx.SHELVES) == before - 1
 
 
 def test_a_listener_without_its_graph_says_so(three):

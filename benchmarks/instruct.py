@@ -1,0 +1,382 @@
+"""`instruct_ner`: what dense recognition brings, on what it saw and on what it did not.
+
+    python benchmarks/instruct.py            # the whole queue
+    python benchmarks/instruct.py --list     # what is done, what is not
+    python benchmarks/instruct.py --arms mixed gerbera --seeds 0 --minutes 60
+    python benchmarks/instruct.py --model training/instruct/model-best
+
+Every arm trains on the same drawn sentences of each corpus, from the same encoder, for
+as many epochs; the checkpoint is chosen on drawn sentences of the dev sets, and the
+whole test sets are read once, scored by exact characters and type against all gold
+mentions. `gerbera` is the universal `gerbera_ner`, each corpus by its own head. With
+`, no species` no corpus of species is trained on, and both are asked for species all
+the same; with `, no NCBI` the same for NCBI-disease. Dense recognition reads the names
+of terminologies (`--terms`) and of the drawn sentences that are trained on; what is
+held out is not in them.
+
+The runs go one at a time. What a finished one found is kept at once, so the same
+command goes on where an earlier one stopped, also within a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import spacy
+from bootstrap import RESAMPLES, compare, prf
+from gerbera import ENCODER, ROOT, alone, processor_minutes, read_sentences
+from results import RESULTS, save_records
+from spacy.language import Language
+from spacy.util import load_config, registry
+from thinc.api import Config
+
+from spacy_bioner.cli.evaluate import find_tagger, list_gold
+from spacy_bioner.corpora.convert import write
+from spacy_bioner.instruction import set_types
+from spacy_bioner.kb.load import load
+from spacy_bioner.pipeline.instruct_ner import InstructNER
+from spacy_bioner.task import set_task
+from spacy_bioner.tokenizer import make_tokenizer
+from spacy_bioner.training.tasks import choose_tasks, fit_schedule
+
+NAME = "instruct"
+COMMAND = "python benchmarks/instruct.py"
+TYPES = {
+    "ncbi_disease": ["DISEASE"],
+    "bc5cdr": ["CHEMICAL", "DISEASE"],
+    "bc2gm": ["GENE"],
+    "jnlpba": ["CELL_LINE", "CELL_TYPE", "DNA", "PROTEIN", "RNA"],
+    "linnaeus": ["SPECIES"],
+    "species800": ["SPECIES"],
+}
+TERMS = (
+    ROOT / "assets" / "kb-disease-ontology" / "DOreports" / "HumanDO.tsv",
+    ROOT / "assets" / "kb-cell-ontology" / "src" / "ontology" / "cl-edit.owl",
+)
+LABELS = {"DOID": "DISEASE", "CL": "CELL_TYPE"}  # of the terminologies' identifiers
+SPECIES, NCBI = ("linnaeus", "species800"), ("ncbi_disease",)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How to train, and on what not; held-out corpora alone are tested then."""
+
+    title: str
+    dense: bool = False
+    without: tuple[str, ...] = ()
+    config: str = "instruct.cfg"
+    base: str = ""  # the arm to compare with
+
+
+ARMS = {
+    "gerbera": Arm("gerbera_ner", config="gerbera_multitask.cfg"),
+    "mixed": Arm("instruct_ner", base="gerbera"),
+    "dense": Arm("instruct_ner, dense", dense=True, base="mixed"),
+    "mixed_species": Arm("instruct_ner, no species", without=SPECIES),
+    "dense_species": Arm(
+        "instruct_ner, dense, no species", True, SPECIES, base="mixed_species"
+    ),
+    "mixed_ncbi": Arm("instruct_ner, no NCBI", without=NCBI),
+    "dense_ncbi": Arm("instruct_ner, dense, no NCBI", True, NCBI, base="mixed_ncbi"),
+}
+# Set before the first run and tuned on nothing.
+RATE, WORDS, DROPOUT = 2e-4, 1000, 0.1
+DEV_SENTENCES = 200
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    arm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of which corpora is read, and how often."""
+
+    corpora: list[str]
+    sentences: int
+    epochs: int
+
+    @property
+    def note(self) -> str:
+        return f"{self.sentences} sentences a corpus, {self.epochs} epochs"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found.
+
+    dev_f: The mean F1 of the corpora on dev, of the checkpoint that dev chose.
+    minutes: Processor time of its training.
+    test_seconds: A clock's, for annotating all test sets.
+    counts: By corpus, for each document: mentions that are correct, spurious, missed.
+    """
+
+    run: Run
+    dev_f: float
+    minutes: float
+    test_seconds: float
+    counts: dict[str, list[list[int]]]
+
+
+def draw(data: Path, folder: Path, size: Size) -> None:
+    """The sentences that every run reads, in FOLDER/TASK/SPLIT.spacy."""
+    for task in size.corpora:
+        for split, limit in (("train", size.sentences), ("dev", DEV_SENTENCES)):
+            output = folder / task / f"{split}.spacy"
+            if not output.exists():
+                sentences = list(read_sentences(data / task / f"{split}.spacy"))
+                random.Random(f"draw:{task}").shuffle(sentences)
+                write(sentences[:limit], output)
+
+
+def make_names(tasks: list[str], corpora: Path, terms: list[Path], out: Path) -> None:
+    """The knowledge base for some training corpora."""
+    sources = [*terms, *(corpora / task / "train.spacy" for task in tasks)]
+    kb, _ = load(sources, LABELS, only_mapped=False)
+    kb.to_disk(out)
+
+
+def make_config(run: Run, size: Size, work: Path, encoder: str) -> Config:
+    """A run's whole training, but for its length."""
+    arm = ARMS[run.arm]
+    tasks = [task for task in size.corpora if task not in arm.without]
+    config = load_config(ROOT / "configs" / arm.config)
+    config["paths"].update(data=str(work / "corpus"), encoder=encoder)
+    config["system"]["seed"] = run.seed
+    config["training"]["batcher"]["size"] = WORDS
+    config["training"]["dropout"] = DROPOUT
+    config["training"]["optimizer"]["learn_rate"]["initial_rate"] = RATE
+    config["corpora"]["dev"]["limit"] = 0
+    if arm.config == "instruct.cfg":
+        for split in ("train", "dev"):
+            corpus = config["corpora"][split]
+            corpus["weights"] = {}
+            corpus["types"] = {task: TYPES[task] for task in tasks}
+            corpus["sources"] = {
+                task: f"${{paths.data}}/{task}/{split}.spacy" for task in tasks
+            }
+        labels = {label for task in tasks for label in TYPES[task]}
+        config["initialize"]["components"]["instruct"]["labels"] = sorted(labels)
+        if arm.dense:
+            config["paths"]["kb"] = str(work / run.name / "names.jsonl")
+        return config
+    return choose_tasks(config, tasks, [])
+
+
+def count_steps(config: Config, epochs: int) -> int:
+    """How many batches so many epochs are."""
+    nlp = spacy.blank("en")
+    nlp.tokenizer = make_tokenizer(nlp.vocab)
+    final = config.interpolate()
+    corpus = registry.resolve({"corpus": final["corpora"]["train"]})["corpus"]
+    batcher = registry.resolve({"batcher": final["training"]["batcher"]})["batcher"]
+    examples = list(corpus(nlp))
+    random.Random(0).shuffle(examples)
+    return epochs * sum(1 for _ in batcher(examples))
+
+
+def train(run: Run, size: Size, work: Path, args: argparse.Namespace) -> None:
+    """Write the run's config and train; what was interrupted goes on."""
+    folder = work / run.name
+    path, arm = folder / "config.cfg", ARMS[run.arm]
+    if not path.exists():
+        tasks = [task for task in size.corpora if task not in arm.without]
+        if arm.dense:
+            names = folder / "names.jsonl"
+            make_names(tasks, work / "corpus", args.terms, names)
+        config = make_config(run, size, work, args.encoder)
+        config = fit_schedule(config, count_steps(config, size.epochs))
+        folder.mkdir(parents=True, exist_ok=True)
+        config.to_disk(path)
+    command = [sys.executable, "-m", "spacy", "bioner", "train", path, folder]
+    command += ["--gpu-id", args.gpu_id]
+    subprocess.run([str(part) for part in command], check=True)
+
+
+def annotate(nlp: Language, path: Path, task: str, known: bool) -> Iterator[tuple]:
+    """What was found in each document of a test set, and its gold.
+
+    known (bool): Whether training saw the corpus; its name is in the instruction then.
+    """
+    pairs = list(list_gold(nlp, path, None))
+    pipes = [p for _, p in nlp.pipeline if isinstance(p, InstructNER)]
+    for doc, _ in pairs if pipes else ():
+        set_types(doc, TYPES[task])
+        set_task(doc, task if known else None)
+    key = (pipes[0] if pipes else find_tagger(nlp, str(path))).cfg["spans_key"]
+    for doc, gold in nlp.pipe(pairs, as_tuples=True, batch_size=32):
+        group = doc.spans[key]
+        heads = group.attrs.get("heads", [task] * len(group))
+        yield {_place(s) for s, h in zip(group, heads, strict=True) if h == task}, gold
+
+
+def count(nlp: Language, data: Path, task: str, known: bool) -> list[list[int]]:
+    """Correct, spurious and missed mentions in each document of a test set."""
+    return [
+        [len(found & gold), len(found - gold), len(gold - found)]
+        for found, gold in annotate(nlp, data / task / "test.spacy", task, known)
+    ]
+
+
+def test_model(model: str, data: Path, corpora: list[str]) -> Iterator[dict[str, Any]]:
+    """Records of a pipeline that `spacy project run instruct` trained."""
+    nlp = spacy.load(model)
+    for corpus in corpora:
+        scores = prf(count(nlp, data, corpus, known=True))
+        print(f"{corpus:14} P {scores[0]:.2f}  R {scores[1]:.2f}  F {scores[2]:.2f}")
+        for metric, value in zip("prf", scores, strict=True):
+            row = record("dense", corpus, f"test_{metric}", value, 0, "full corpora")
+            yield {**row, "command": f"{COMMAND} --model MODEL"}
+
+
+def _place(span) -> tuple[int, int, str]:
+    return span.start_char, span.end_char, span.label_
+
+
+def execute(run: Run, size: Size, args: argparse.Namespace) -> Result:
+    """A run from its sentences to its counts; its models are deleted."""
+    arm, before = ARMS[run.arm], processor_minutes()
+    train(run, size, args.work, args)
+    minutes = processor_minutes() - before
+    nlp = spacy.load(args.work / run.name / "model-best")
+    tested = [t for t in size.corpora if t in arm.without] or size.corpora
+    start = time.monotonic()
+    counts = {t: count(nlp, args.data, t, t not in arm.without) for t in tested}
+    seconds = time.monotonic() - start
+    scores = nlp.meta["performance"]
+    dev_f = 100 * (scores.get("instruct_f") or scores.get("heads_f") or 0.0)
+    shutil.rmtree(args.work / run.name)
+    return Result(run, round(dev_f, 2), round(minutes, 1), round(seconds, 1), counts)
+
+
+def load_results(path: Path) -> list[Result]:
+    """What finished runs found."""
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text("utf8"))
+    return [Result(Run(**row.pop("run")), **row) for row in rows]
+
+
+def save_results(path: Path, results: list[Result]) -> None:
+    """The counts of each run, one a line."""
+    lines = ",\n".join(json.dumps(asdict(result)) for result in results)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(f"[\n{lines}\n]\n", "utf8")
+    partial.replace(path)
+
+
+def make_records(results: list[Result], note: str) -> Iterator[dict[str, Any]]:
+    """Flat records: each run, each arm over its seeds, each arm against its base."""
+    found: dict[tuple[str, str], dict[int, Any]] = defaultdict(dict)
+    for result in results:
+        arm, seed = result.run.arm, result.run.seed
+        yield record(arm, "all", "dev_f", result.dev_f, seed, note)
+        yield record(arm, "all", "training, CPU minutes", result.minutes, seed, note)
+        yield record(arm, "all", "test, seconds", result.test_seconds, seed, note)
+        for corpus, counts in result.counts.items():
+            found[arm, corpus][seed] = counts
+            for metric, value in zip("prf", prf(counts), strict=True):
+                yield record(arm, corpus, f"test_{metric}", value, seed, note)
+    for (arm, corpus), seeds in found.items():
+        scores = [prf(counts)[2] for counts in seeds.values()]
+        many = f"{len(scores)} seeds; {note}"
+        yield record(arm, corpus, "mean_f", statistics.fmean(scores), None, many)
+        if len(scores) > 1:
+            spread = statistics.stdev(scores)
+            yield record(arm, corpus, "deviation_f", spread, None, many)
+        base = found.get((ARMS[arm].base, corpus), {})
+        if common := sorted(base.keys() & seeds.keys()):
+            gain = compare([seeds[s] for s in common], [base[s] for s in common])
+            text = f"against {ARMS[ARMS[arm].base].title}; {len(common)} seeds"
+            text += f"; paired bootstrap, {RESAMPLES} resamples; {note}"
+            for metric, value in asdict(gain).items():
+                yield record(arm, corpus, metric, value, None, text)
+
+
+def record(arm, corpus, metric, value, seed, note) -> dict[str, Any]:
+    return {
+        "benchmark": NAME,
+        "system": ARMS[arm].title,
+        "corpus": corpus,
+        "split": "dev" if metric == "dev_f" else "test",
+        "metric": metric,
+        "value": round(value, 3),
+        "seed": seed,
+        "command": COMMAND,
+        "note": note,
+    }
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--encoder", default=str(ENCODER), help="its folder or name")
+    parser.add_argument("--data", type=Path, default=ROOT / "corpus")
+    parser.add_argument("--work", type=Path, default=ROOT / "training" / NAME)
+    terms = [path for path in TERMS if path.exists()]
+    parser.add_argument("--terms", type=Path, nargs="*", default=terms)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--corpora", nargs="+", choices=TYPES, default=list(TYPES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--sentences", type=int, default=2000, help="of each corpus")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=0, help="then begin no run")
+    parser.add_argument("--gpu-id", type=int, default=-1)
+    parser.add_argument("--list", action="store_true", help="show the queue, run none")
+    parser.add_argument("--model", help="train nothing, test this pipeline")
+    parser.add_argument("--output", default=NAME, help="name of the records")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.model:
+        records = list(test_model(args.model, args.data, args.corpora))
+        save_records(f"{args.output}_full", records)
+        return
+    size = Size(args.corpora, args.sentences, args.epochs)
+    queue = [Run(arm, seed) for seed in args.seeds for arm in args.arms]
+    path = RESULTS / "runs" / f"{args.output}.json"
+    results, start = load_results(path), time.monotonic()
+    if args.list:
+        done = {result.run for result in results}
+        print("\n".join(f"{r.name:24} {'done' if r in done else '-'}" for r in queue))
+        return
+    with alone(args.work):
+        draw(args.data, args.work / "corpus", size)
+        for run in queue:
+            if args.minutes and time.monotonic() - start >= 60 * args.minutes:
+                break
+            if run in {result.run for result in results}:
+                continue
+            print(f"{datetime.now():%H:%M} {run.name}", flush=True)
+            results.append(execute(run, size, args))
+            save_results(path, results)
+            save_records(args.output, make_records(results, size.note))
+            figures = {k: round(prf(v)[2], 2) for k, v in results[-1].counts.items()}
+            print(f"{run.name}: test F1 {figures}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`candidates GOLD.spacy OUTPUT.spacy --answers KEY=FOLDER`: what a language model
+answered, beside the gold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import spacy
+import typer
+from spacy.tokens import DocBin
+from wasabi import msg
+
+from spacy_bioner.cli._util import friendly_errors, parse_pairs
+from spacy_bioner.cli.convert import parse_labels
+from spacy_bioner.corpora.answers import add_answers
+from spacy_bioner.corpora.convert import write
+from spacy_bioner.errors import BionerError, Errors
+
+Arg, Opt = typer.Argument, typer.Option
+
+
+@friendly_errors
+def candidates_cli(
+    gold: Annotated[Path, Arg(metavar="GOLD", help="A .spacy file of `convert`")],
+    output: Annotated[Path, Arg(metavar="OUTPUT", help="The .spacy file to write")],
+    answers: Annotated[
+        list[str], Opt(metavar="KEY=FOLDER", help="Span group, folder of HTML answers")
+    ],
+    labels: Annotated[str, Opt(help="Classes to labels: 'problem=PROBLEM'")],
+):
+    """Put answers in HTML, one file a document, on a converted corpus.
+
+    Each folder becomes a span group; a table says what became of every mention.
+    """
+    folders, mapping = parse_pairs(answers), parse_labels(labels)
+    for path in (gold, *folders.values()):
+        if not path.exists():
+            error = "there is no such file or folder"
+            raise BionerError(Errors.B603.format(path=path, error=error))
+    docs = list(DocBin().from_disk(gold).get_docs(spacy.blank("en").vocab))
+    rows = []
+    for key, folder in folders.items():
+        parts = (add_answers(doc, folder, key, mapping) for doc in docs)
+        rows.append((key, sum(parts, Counter())))
+    columns = ["kept", "widened", "unknown label", "not in the text", "no answer"]
+    msg.table(
+        [(key, *(counts[column] for column in columns)) for key, counts in rows],
+        header=("group", *columns),
+        divider=True,
+    )
+    msg.good(f"{write(docs, output)} documents in {output}")

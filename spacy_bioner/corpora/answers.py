@@ -1,0 +1,100 @@
+"""A language model's answers in HTML, `a <span class="problem">cough</span>`, as
+candidates on a corpus that is converted already: one file a document."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from difflib import SequenceMatcher
+from pathlib import Path
+
+from spacy.tokens import Doc, Span
+
+from spacy_bioner.corpora.common import read_text
+from spacy_bioner.corpora.document import Mention
+
+TAG = re.compile(r"""<span\s+class\s*=\s*["']?([\w -]+?)["']?\s*>|</span\s*>""")
+SUFFIX = ".html"
+
+
+def add_answers(
+    doc: Doc, folder: Path, key: str, labels: dict[str, str]
+) -> Counter[str]:
+    """Write the answer for a document to its span group `key`.
+
+    doc (Doc): Of `convert`, its id that of a source file: `12.bio-1` is answered by
+        `12.html`. Without an answer the group stays empty.
+    labels (dict): The answer's classes to labels; mentions of others are dropped.
+    RETURNS (Counter): What became of the mentions: `kept`, and of these `widened` to
+        whole tokens; `unknown label`, `not in the text`, `no answer`.
+    """
+    counts: Counter[str] = Counter()
+    doc.spans[key] = []
+    file = folder / (doc.user_data["id"].split(".")[0] + SUFFIX)
+    if not file.exists():
+        counts["no answer"] += 1
+        return counts
+    answer, mentions = parse_answer(read_text(file))
+    places = match_characters(answer, doc.text)
+    found: dict[tuple[int, int, str], Span] = {}
+    for mention in mentions:
+        label = labels.get(mention.label)
+        place = find_mention(answer, mention, places)
+        if label is None or place is None:
+            counts["unknown label" if label is None else "not in the text"] += 1
+            continue
+        span = doc.char_span(*place, label=label, alignment_mode="expand")
+        counts["kept"] += 1
+        counts["widened"] += (span.start_char, span.end_char) != place
+        found[span.start, span.end, label] = span
+    doc.spans[key] = [found[place] for place in sorted(found)]
+    return counts
+
+
+def parse_answer(html: str) -> tuple[str, list[Mention]]:
+    """The text without its span tags, and what stood between them.
+
+    Anything else that looks like a tag is text: clinical text has `<` in it. A closing
+    tag too many is left out, as is a mention that nothing closes.
+    """
+    text, last = "", 0
+    opened: list[tuple[int, str]] = []
+    mentions = []
+    for tag in TAG.finditer(html):
+        text += html[last : tag.start()]
+        last = tag.end()
+        if tag[1]:
+            opened.append((len(text), tag[1].strip()))
+        elif opened:
+            start, label = opened.pop()
+            mentions.append(Mention(start, len(text), label))
+    return text + html[last:], sorted(mentions, key=lambda m: (m.start, -m.end))
+
+
+def match_characters(answer: str, text: str) -> dict[int, int]:
+    """For each character of an answer that is in the text too, its place there; white
+    space and case do not count."""
+    ours, theirs = (
+        [(i, c.lower()) for i, c in enumerate(s) if not c.isspace()]
+        for s in (text, answer)
+    )
+    matcher = SequenceMatcher(
+        None, [c for _, c in theirs], [c for _, c in ours], autojunk=False
+    )
+    return {
+        theirs[block.a + i][0]: ours[block.b + i][0]
+        for block in matcher.get_matching_blocks()
+        for i in range(block.size)
+    }
+
+
+def find_mention(
+    answer: str, mention: Mention, places: dict[int, int]
+) -> tuple[int, int] | None:
+    """Where a mention is in the text, all of it in one piece; None if it is not."""
+    inside = range(mention.start, mention.end)
+    found = [places.get(i) for i in inside if not answer[i].isspace()]
+    known = [i for i in found if i is not None]
+    if not found or len(known) < len(found):
+        return None
+    return known[0], known[-1] + 1

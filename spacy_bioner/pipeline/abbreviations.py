@@ -1,0 +1,109 @@
+"""`abbreviation_entities`: a short form is what its long form is, all document long.
+
+A text says once that APC is adenomatous polyposis coli; a tagger that reads a window at
+a time may have forgotten it a page later. scispaCy's `abbreviation_detector`, which
+goes before this component, finds pairs and later occurrences by the algorithm of
+Schwartz and Hearst (Pac Symp Biocomput 2003, 451-462).
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc, Span, SpanGroup
+
+from ..confidence import place_of, scores_of
+from ..errors import BionerError, Errors
+from ..spans import best_first, set_entities
+
+EXTENSION = "abbreviations"
+
+
+@Language.factory(
+    "abbreviation_entities",
+    assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
+    requires=["doc.ents"],
+    default_config={"spans_key": "abbreviations"},
+)
+def make_abbreviation_entities(
+    nlp: Language, name: str, spans_key: str
+) -> "AbbreviationEntities":
+    """Build the component.
+
+    spans_key (str): The span group for the entities that it adds; its `attrs` hold
+        "scores", those of the long forms, and "long_forms", their first token and
+        end, both parallel to the spans.
+    """
+    return AbbreviationEntities(name, spans_key=spans_key)
+
+
+class AbbreviationEntities(Pipe):
+    """Give short forms the type and identifier of the entity they stand for."""
+
+    def __init__(
+        self, name: str = "abbreviation_entities", *, spans_key: str = "abbreviations"
+    ) -> None:
+        self.name = name
+        self.spans_key = spans_key
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Write `doc.ents` and the span group.
+
+        A short form from its definition on becomes an entity where its long form is
+        exactly one. An entity of another type that overlaps it gives way, whole; one
+        of the same type stays as it is.
+        """
+        ents = {(ent.start, ent.end): ent for ent in doc.ents}
+        scores = scores_of(doc)
+        rows = []
+        for short, long in abbreviations_of(doc):
+            if long in ents and _follows(short, long):
+                ent = ents[long]
+                span = Span(doc, *short, label=ent.label, kb_id=ent.kb_id)
+                if all(token.ent_type != ent.label for token in span):
+                    rows.append((span, scores.get(place_of(ent), math.nan), long))
+        keep = best_first(
+            [(span.start, span.end) for span, *_ in rows],
+            [0.0 if math.isnan(score) else score for _, score, _ in rows],
+        )
+        self._write(doc, [rows[i] for i in keep])
+        return doc
+
+    def _write(self, doc: Doc, rows: list[tuple[Span, float, tuple[int, int]]]) -> None:
+        set_entities(doc, [span for span, *_ in rows], "prefer")
+        doc.spans[self.spans_key] = SpanGroup(
+            doc,
+            name=self.spans_key,
+            spans=[span for span, *_ in rows],
+            attrs={
+                "ents": True,
+                "scores": np.array([score for _, score, _ in rows], dtype="float32"),
+                "long_forms": [list(long) for *_, long in rows],
+            },
+        )
+
+
+def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """What scispaCy's detector found, in either of its forms.
+
+    RETURNS (Iterator): Short and long form, first token and end (exclusive) of each.
+    Raises BionerError if there is no detector.
+    """
+    if not Doc.has_extension(EXTENSION):
+        raise BionerError(Errors.B005)
+    found: list[Any] = doc._.get(EXTENSION)
+    for one in found:
+        if isinstance(one, dict):  # make_serializable
+            short = one["short_start"], one["short_end"]
+            yield short, (one["long_start"], one["long_end"])
+        else:
+            yield (one.start, one.end), (one._.long_form.start, one._.long_form.end)
+
+
+def _follows(short: tuple[int, int], long: tuple[int, int]) -> bool:
+    """Not before the definition, which is `long (short)` or `short (long)`, and no
+    part of the long form."""
+    return short[1] >= long[0] - 1 and not (short[0] < long[1] and long[0] < short[1])

@@ -1,0 +1,504 @@
+"""`candidate_filter`: make spans that something else proposed trustworthy.
+
+Candidates of any span group (a language model's, a dictionary's, another model's) are
+kept, rejected or repaired: of a candidate and the spans whose borders are a few tokens
+away, the best-scoring one stands for it, if it is likely enough.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.pipeline.trainable_pipe import TrainablePipe
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example, validate_examples, validate_get_examples
+from spacy.vocab import Vocab
+from thinc.api import Config, Model, Optimizer, set_dropout_rate
+
+from ..errors import BionerError, Errors
+from ..layers.match_loss import contrastive_loss
+from ..layers.nesting import without_crossings
+from ..layers.span_loss import sigmoid, span_loss
+from ..layers.span_variants import variants
+from ..models.span_matcher import Logits, Queries
+from ..spans import POLICIES, best_first, set_entities
+from ..training.gold import aligned, find_gold
+from ..training.negatives import Rows, Sample, SpanNegatives, Text
+
+OVERLAPS = ("flat", "nested", "all")
+ANY_TYPE = ""  # the label whose vector is zero: an entity of whatever type
+
+default_config = """
+[candidate_filter]
+factory = "candidate_filter"
+candidates_key = "llm_candidates"
+gold_key = "gold"
+spans_key = "filtered"
+definitions = {}
+repair = true
+window = 2
+threshold = 0.5
+overlap = "flat"
+ents_policy = null
+contrastive_weight = 1.0
+label_dropout = 0.1
+
+[candidate_filter.negatives]
+@misc = "spacy-bioner.SpanNegatives.v1"
+boundary = 12
+window = 2
+nested = 3
+wrong_type = 2
+random = 12
+generator = true
+
+[candidate_filter.model]
+@architectures = "spacy-bioner.SpanMatcher.v1"
+hidden = 128
+max_width = 16
+label_rows = 8192
+dropout = 0.1
+
+[candidate_filter.model.tok2vec]
+@architectures = "spacy-transformers.TransformerListener.v1"
+grad_factor = 1.0
+upstream = "*"
+
+[candidate_filter.model.tok2vec.pooling]
+@layers = "reduce_mean.v1"
+
+[candidate_filter.scorer]
+@scorers = "spacy-bioner.filter_scorer.v1"
+"""
+DEFAULTS = Config().from_str(default_config)["candidate_filter"]
+
+
+@Language.factory(
+    "candidate_filter",
+    assigns=["doc.spans"],
+    requires=["doc.spans"],
+    default_config={k: v for k, v in DEFAULTS.items() if k != "factory"},
+    default_score_weights={
+        "spans_filtered_f": 1.0,
+        "spans_filtered_p": 0.0,
+        "spans_filtered_r": 0.0,
+        "spans_filtered_relaxed_f": 0.0,
+        "spans_filtered_per_type": None,
+    },
+)
+def make_candidate_filter(
+    nlp: Language,
+    name: str,
+    model: Model[Queries, Logits],
+    negatives: SpanNegatives,
+    candidates_key: str,
+    gold_key: str,
+    spans_key: str,
+    definitions: dict[str, str],
+    repair: bool,
+    window: int,
+    threshold: float,
+    overlap: str,
+    ents_policy: str | None,
+    contrastive_weight: float,
+    label_dropout: float,
+    scorer: Callable | None,
+) -> "CandidateFilter":
+    """Build the component.
+
+    model (Model): Gives the logits of spans for labels.
+    negatives (SpanNegatives): Draws what it learns from besides gold spans.
+    candidates_key (str): The span group that is filtered.
+    gold_key (str): The span group of reference documents to learn from; of those that
+        lack it, `doc.ents`.
+    spans_key (str): The span group to write; `attrs["scores"]` holds each span's
+        probability, `attrs["repaired"]` whether its borders are not a candidate's.
+        With another than "filtered", name the scores in [training.score_weights] too.
+    definitions (dict): What labels mean. A label is known by its name and these words;
+        one that shares no word with a label trained on is judged as any entity.
+    repair (bool): Whether borders may be moved; else candidates stay as they are.
+    window (int): By how many tokens, at most, each border may be moved.
+    threshold (float): The least probability of a span that is kept.
+    overlap (str): Of spans that overlap the likelier stays: "flat"; of those that
+        cross only: "nested"; "all" stay.
+    ents_policy (str): Write `doc.ents` too: "replace", "keep" or "prefer", as in
+        `gerbera_ner`; null does not.
+    contrastive_weight (float): Of ranking each gold span above its own perturbations,
+        beside the cross-entropy of all spans; 0 leaves it out.
+    label_dropout (float): How often a document teaches what any entity looks like,
+        whatever its label.
+    """
+    return CandidateFilter(
+        nlp.vocab,
+        model,
+        name,
+        negatives=negatives,
+        candidates_key=candidates_key,
+        gold_key=gold_key,
+        spans_key=spans_key,
+        definitions=definitions,
+        repair=repair,
+        window=window,
+        threshold=threshold,
+        overlap=overlap,
+        ents_policy=ents_policy,
+        contrastive_weight=contrastive_weight,
+        label_dropout=label_dropout,
+        scorer=scorer,
+    )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A document's candidates and the scores of their variants.
+
+    labels (list): The names that the numbers in `candidates` stand for.
+    candidates (array): (candidates, 3), start, end (exclusive) and label, each once.
+    places (array): (candidates, variants, 2); the candidate itself is the first.
+    logits (array): (candidates, variants), -inf where there is no such span.
+    """
+
+    labels: list[str]
+    candidates: Rows
+    places: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+    def best(self) -> tuple[Rows, NDArray[np.float32], NDArray[np.bool_]]:
+        """The variant that stands for each candidate: the span (candidates, 3), its
+        logit, and whether it is another than the candidate."""
+        chosen = self.logits.argmax(axis=1)  # of equals the first: the candidate
+        row = np.arange(len(self.candidates))
+        places = self.places[row, chosen]
+        spans = np.column_stack([places, self.candidates[:, 2]])
+        return spans, self.logits[row, chosen], chosen > 0
+
+
+class CandidateFilter(TrainablePipe):
+    """Score candidates and their variants; keep, repair or reject."""
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: Model[Queries, Logits],
+        name: str = "candidate_filter",
+        *,
+        negatives: SpanNegatives,
+        candidates_key: str,
+        gold_key: str,
+        spans_key: str,
+        definitions: dict[str, str],
+        repair: bool,
+        window: int,
+        threshold: float,
+        overlap: str,
+        ents_policy: str | None,
+        contrastive_weight: float,
+        label_dropout: float,
+        scorer: Callable | None = None,
+    ) -> None:
+        _check("overlap", overlap, OVERLAPS)
+        _check("ents_policy", ents_policy, (None, *POLICIES))
+        self.vocab = vocab
+        self.model: Any = model
+        self.name = name
+        self.negatives = negatives
+        self.scorer = scorer
+        self._touched = False
+        self.cfg: dict[str, Any] = {
+            "labels": [],
+            "candidates_key": candidates_key,
+            "gold_key": gold_key,
+            "spans_key": spans_key,
+            "definitions": dict(definitions),
+            "repair": repair,
+            "window": window,
+            "threshold": threshold,
+            "temperature": 1.0,
+            "offset": 0.0,
+            "overlap": overlap,
+            "ents_policy": ents_policy,
+            "contrastive_weight": contrastive_weight,
+            "label_dropout": label_dropout,
+        }
+
+    # What it knows
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels it was trained on; others get scores too."""
+        return tuple(self.cfg["labels"])
+
+    @property
+    def label_data(self) -> list[str]:
+        """As `initialize` takes it."""
+        return self.cfg["labels"]
+
+    def add_label(self, label: str) -> int:
+        """Name a label to train on. RETURNS (int): 0 if it was there, else 1."""
+        if label in self.cfg["labels"]:
+            return 0
+        self.cfg["labels"].append(label)
+        return 1
+
+    def label_text(self, label: str) -> str:
+        """What a label is known by: its name and its definition."""
+        return f"{label} {self.cfg['definitions'].get(label, '')}"
+
+    def probabilities(self, logits: NDArray) -> NDArray:
+        """As calibrated on dev."""
+        return sigmoid(logits / self.cfg["temperature"] + self.cfg["offset"])
+
+    # Prediction
+
+    def predict(self, docs: Iterable[Doc]) -> list[Judged]:
+        """The scores of every candidate's variants; documents are not changed."""
+        docs = list(docs)
+        labels: dict[str, int] = {}
+        found = [self._candidates(doc, labels) for doc in docs]
+        window = self.cfg["window"] if self.cfg["repair"] else 0
+        looked = [
+            variants(rows, window, doc.to_array("IS_SPACE") == 0)
+            for rows, doc in zip(found, docs, strict=True)
+        ]
+        asked, back = [], []
+        for rows, (places, valid) in zip(found, looked, strict=True):
+            repeated = np.broadcast_to(rows[:, None, 2:], (*valid.shape, 1))
+            spans = np.concatenate([places, repeated], axis=2)[valid]
+            once, inverse = np.unique(spans, axis=0, return_inverse=True)
+            asked.append(once)
+            back.append(inverse.reshape(-1))
+        logits = self._score(docs, asked, list(labels))
+        judged = []
+        for i, (places, valid) in enumerate(looked):
+            table = np.full(valid.shape, -np.inf, dtype="float32")
+            table[valid] = logits[i][back[i]]
+            judged.append(Judged(list(labels), found[i], places, table))
+        return judged
+
+    def _candidates(self, doc: Doc, labels: dict[str, int]) -> Rows:
+        """The candidates of a document; labels that are new are numbered."""
+        group = doc.spans[self.cfg["candidates_key"]] if self._has(doc) else ()
+        rows = [
+            (s.start, s.end, labels.setdefault(s.label_, len(labels))) for s in group
+        ]
+        return np.unique(np.array(rows, dtype="int64").reshape(-1, 3), axis=0)
+
+    def _has(self, doc: Doc) -> bool:
+        return self.cfg["candidates_key"] in doc.spans
+
+    def _score(
+        self, docs: list[Doc], spans: list[Rows], labels: list[str]
+    ) -> list[NDArray[np.float32]]:
+        """The logit of each span; none for documents without tokens."""
+        if not any(len(doc) for doc in docs):
+            return [np.zeros(0, dtype="float32") for _ in docs]
+        texts = [self.label_text(label) for label in labels]
+        logits = self.model.predict((docs, spans, texts))
+        return [self.model.ops.to_numpy(part) for part in logits]
+
+    def set_annotations(self, docs: Iterable[Doc], judged: list[Judged]) -> None:
+        """Write the span group and, if asked for, `doc.ents`."""
+        key = self.cfg["spans_key"]
+        for doc, found in zip(docs, judged, strict=True):
+            rows, scores, repaired = self.choose(found)
+            spans = [Span(doc, i, j, found.labels[k]) for i, j, k in rows.tolist()]
+            doc.spans[key] = SpanGroup(
+                doc,
+                name=key,
+                spans=spans,
+                attrs={"scores": scores, "repaired": repaired},
+            )
+            if self.cfg["ents_policy"]:
+                places = [(span.start, span.end) for span in spans]
+                best = best_first(places, scores.tolist())
+                ents = [spans[i] for i in best]
+                set_entities(doc, ents, self.cfg["ents_policy"])
+
+    def choose(
+        self, judged: Judged
+    ) -> tuple[Rows, NDArray[np.float32], NDArray[np.bool_]]:
+        """The spans that are kept, in text order, outer ones first: (spans, 3), their
+        probabilities, and which are repaired."""
+        spans, logits, repaired = judged.best()
+        scores = self.probabilities(logits).astype("float32")
+        # where a repaired span is a candidate as well, that one stands for both
+        order = np.lexsort((repaired, spans[:, 2], -spans[:, 1], spans[:, 0]))
+        order = order[scores[order] >= self.cfg["threshold"]]
+        spans, scores, repaired = spans[order], scores[order], repaired[order]
+        new = np.ones(len(spans), dtype=bool)
+        new[1:] = (spans[1:] != spans[:-1]).any(axis=1)
+        spans, scores, repaired = spans[new], scores[new], repaired[new]
+        free = _without_overlaps(spans, scores, self.cfg["overlap"])
+        return spans[free], scores[free], repaired[free]
+
+    # Training
+
+    def update(
+        self,
+        examples: Iterable[Example],
+        *,
+        drop: float = 0.0,
+        sgd: Optimizer | None = None,
+        losses: dict[str, float] | None = None,
+    ) -> dict[str, float]:
+        """One step. Never returns before the call backward, whatever is annotated:
+        under a shared transformer that call carries every component's gradient."""
+        losses = {} if losses is None else losses
+        losses.setdefault(self.name, 0.0)
+        examples = list(examples)
+        validate_examples(examples, "CandidateFilter.update")
+        if not any(len(example.predicted) for example in examples):
+            return losses
+        set_dropout_rate(self.model, drop)
+        samples, texts = self.draw(examples)
+        docs = [example.predicted for example in examples]
+        spans = [sample.spans for sample in samples]
+        logits, backprop = self.model.begin_update((docs, spans, texts))
+        loss, gradients = self.get_loss(samples, logits)
+        backprop(gradients)
+        self._touched |= any(len(rows) for rows in spans)
+        losses[self.name] += loss
+        if sgd is not None:
+            self.finish_update(sgd)
+        return losses
+
+    def draw(self, examples: list[Example]) -> tuple[list[Sample], list[str]]:
+        """What a batch teaches this time.
+
+        The draws follow numpy's state: they differ from step to step, and a training
+        with the same seed, or one that goes on, makes the same.
+
+        RETURNS (tuple): The spans of each example, none for one without annotation,
+            and the texts of their labels.
+        """
+        rng = np.random.default_rng(np.random.randint(2**31))
+        nothing = Sample(np.zeros((0, 3), "int64"), np.zeros(0, "int64"), 0)
+        texts = [*map(self.label_text, self.labels), ANY_TYPE]
+        samples = []
+        for example in examples:
+            text = self.read(example)
+            if text is None:
+                samples.append(nothing)
+            elif rng.random() < self.cfg["label_dropout"]:
+                samples.append(_with_label(self.negatives(_untyped(text), rng), -1))
+            else:
+                samples.append(self.negatives(text, rng))
+        last = len(texts) - 1
+        for sample in samples:
+            sample.spans[sample.spans[:, 2] < 0, 2] = last
+        return samples, texts
+
+    def read(self, example: Example) -> Text | None:
+        """What an example's reference says about its predicted tokens.
+
+        RETURNS (Text): None if it is not annotated, or has no tokens.
+        """
+        numbers = {label: i for i, label in enumerate(self.labels)}
+        gold = find_gold(example, self.cfg["gold_key"], numbers)
+        if gold is None or not len(example.predicted):
+            return None
+        key = self.cfg["candidates_key"]
+        if self._has(example.predicted):
+            rows = self._candidates(example.predicted, numbers)
+        elif self._has(example.reference):
+            rows, _ = aligned(example, example.reference.spans[key], numbers)
+        else:
+            rows = np.zeros((0, 3), dtype="int64")
+        known = rows[rows[:, 2] < len(self.labels)]
+        word = example.predicted.to_array("IS_SPACE") == 0
+        return Text(*gold, word, len(self.labels), known)
+
+    def get_loss(self, samples: list[Sample], logits: Any):
+        """Mean cross-entropy of all spans, and that of the gold spans among their own
+        perturbations.
+
+        RETURNS (tuple): The loss, and its gradient for each document.
+        """
+        weight, ops = self.cfg["contrastive_weight"], self.model.ops
+        spans = max(sum(len(sample.spans) for sample in samples), 1)
+        gold = max(sum(sample.gold for sample in samples), 1)
+        loss, gradients = 0.0, []
+        for sample, scores in zip(samples, logits, strict=True):
+            x = ops.to_numpy(scores)
+            truth = np.arange(len(x)) < sample.gold
+            part, gradient = span_loss(x, truth, np.ones_like(truth))
+            loss, gradient = loss + part / spans, gradient / spans
+            if weight:
+                part, ranking = contrastive_loss(x, sample.anchor, sample.gold)
+                loss += weight * part / gold
+                gradient = gradient + ranking * np.float32(weight / gold)
+            gradients.append(ops.asarray1f(gradient.astype("float32")))
+        return loss, gradients
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Step, unless nothing was learnt from: Adam would go on moving the weights
+        by its momentum."""
+        if self._touched:
+            self.model.finish_update(sgd)
+        self._touched = False
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: list[str] | None = None,
+    ) -> None:
+        """Find the labels in the data and build the model.
+
+        labels (list[str]): As `spacy init labels` writes them; the data is not
+            searched for them then.
+        """
+        validate_get_examples(get_examples, "CandidateFilter.initialize")
+        for label in self._find_labels(get_examples) if labels is None else labels:
+            self.add_label(label)
+        if not self.labels:
+            message = Errors.B201.format(name=self.name, key=self.cfg["gold_key"])
+            raise BionerError(message)
+        sample = next((eg.x for eg in get_examples() if len(eg.x)), None)
+        if sample is None:
+            raise BionerError(Errors.B802.format(name=self.name))
+        self.model.initialize(X=[sample])
+
+    def _find_labels(self, get_examples) -> list[str]:
+        found: dict[str, int] = {}
+        for example in get_examples():
+            find_gold(example, self.cfg["gold_key"], found, grow=True)
+        return sorted(found)
+
+
+def _check(setting: str, value: Any, known: tuple) -> None:
+    if value not in known:
+        message = Errors.B202.format(setting=setting, value=value, known=known)
+        raise BionerError(message)
+
+
+def _untyped(text: Text) -> Text:
+    """The same document with one label for all."""
+    gold, found = text.gold.copy(), text.candidates.copy()
+    gold[:, 2] = found[:, 2] = 0
+    return Text(gold, text.known, text.word, 1, found)
+
+
+def _with_label(sample: Sample, label: int) -> Sample:
+    sample.spans[:, 2] = label
+    return sample
+
+
+def _without_overlaps(
+    spans: Rows, scores: NDArray[np.float32], overlap: str
+) -> NDArray[np.bool_]:
+    """Which spans stay.
+
+    spans (array): In text order, outer ones first.
+    """
+    if overlap == "nested":
+        return without_crossings(spans, scores)
+    keep = np.ones(len(spans), dtype=bool)
+    if overlap == "flat":
+        keep[:] = False
+        keep[best_first(spans[:, :2].tolist(), scores.tolist())] = True
+    return keep

@@ -1,0 +1,66 @@
+"""A reference's spans on the tokens of the predicted document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.tokens import Span
+from spacy.training import Example
+
+Rows = NDArray[np.int64]  # (spans, 3): start, end (exclusive) and label's number
+
+
+def aligned(
+    example: Example, spans: Iterable[Span], numbers: dict[str, int]
+) -> tuple[Rows, NDArray[np.bool_]]:
+    """Put spans of the reference on the predicted tokens.
+
+    numbers (dict): Label to number; spans with other labels are left out.
+    RETURNS (tuple): The predicted tokens that each span touches, (spans, 3), and
+        whether they are exactly the span's, (spans,).
+    """
+    to_predicted, to_reference = example.alignment.y2x, example.alignment.x2y
+    rows, exact = [], []
+    for span in spans:
+        touched = to_predicted[span.start : span.end]
+        if span.label_ not in numbers or not len(touched):
+            continue
+        start, end = int(touched.min()), int(touched.max()) + 1
+        back = to_reference[start:end]
+        rows.append((start, end, numbers[span.label_]))
+        exact.append(back.min() == span.start and back.max() == span.end - 1)
+    return np.array(rows, "int64").reshape(-1, 3), np.array(exact, dtype=bool)
+
+
+def find_gold(
+    example: Example, key: str, numbers: dict[str, int], grow: bool = False
+) -> tuple[Rows, NDArray[np.bool_]] | None:
+    """The gold spans of an example: of a span group or, where the reference lacks it,
+    of `doc.ents`.
+
+    numbers (dict): Label to number.
+    grow (bool): Give numbers to labels that have none.
+    RETURNS (tuple): The spans (gold, 3), and which predicted tokens are known
+        (tokens,): not those without annotation, nor those that a gold span touches
+        whose border falls inside one. None if nothing is annotated.
+    """
+    reference = example.reference
+    missing = np.zeros(len(reference), dtype=bool)
+    spans: Iterable[Span] = reference.spans.get(key, ())
+    if key not in reference.spans:
+        missing = reference.to_array("ENT_IOB") == 0
+        if missing.all():
+            return None
+        spans = reference.ents
+    spans = list(spans)
+    for span in spans if grow else ():
+        numbers.setdefault(span.label_, len(numbers))
+    rows, exact = aligned(example, spans, numbers)
+    known = np.ones(len(example.predicted), dtype=bool)
+    for start, end, _ in rows[~exact].tolist():
+        known[start:end] = False
+    for i in np.flatnonzero(missing).tolist():
+        known[example.alignment.y2x[i]] = False
+    return rows[exact], known

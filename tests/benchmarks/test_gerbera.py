@@ -1,0 +1,204 @@
+"""The queue of GERBERA's experiment: its order, what it goes on with, its data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from hypothesis import given
+from hypothesis import strategies as st
+from spacy.tokens import Doc, DocBin, Span
+from toy import annotate, cnn_pipeline, toy_examples, train
+
+from spacy_bioner.corpora.convert import GOLD_KEY, write
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import gerbera  # noqa: E402
+from gerbera import Result, Run  # noqa: E402
+
+RNA = [Run("jnlpba_rna", arm, seed) for seed in (0, 1) for arm in ("single", "gum")]
+
+
+def fake(run: Run, correct: int = 3) -> Result:
+    return Result(run, 80.0, 1000, [[correct, 1, 0], [1, 0, 1]])
+
+
+def test_the_queue_goes_by_target_and_seed():
+    queue = gerbera.plan(
+        gerbera.TARGETS, gerbera.DEFAULT_ARMS, [0, 1, 2], gerbera.PERCENTS
+    )
+    assert len(queue) == len(set(queue)) == 3 * 3 * 3 + 2 * 2 * 3
+    assert len({run.name for run in queue}) == len(queue)
+    assert [run.name for run in queue[:4]] == [
+        "jnlpba_rna-100-single-0",
+        "jnlpba_rna-100-gum-0",
+        "jnlpba_rna-100-wnut17-0",
+        "jnlpba_rna-100-single-1",
+    ]
+    assert {run.target for run in queue[9:18]} == {"jnlpba_cell_line"}
+    curve = queue[27:]
+    assert {(run.target, run.arm) for run in curve} == {
+        ("ncbi_disease", "single"),
+        ("ncbi_disease", "gum"),
+    }
+    assert {run.percent for run in curve} == {10, 25}
+
+
+def test_a_part_of_the_queue():
+    assert gerbera.plan(["jnlpba_rna"], ["single", "gum"], [0, 1], [100]) == RNA
+    assert gerbera.plan(["jnlpba_rna"], ["single"], [0], [10]) == []
+    assert gerbera.plan(["ncbi_disease"], ["wnut17", "gum"], [2], [10]) == [
+        Run("ncbi_disease", "gum", 2, 10)
+    ]
+
+
+def test_a_second_start_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(gerbera, "RUNS", tmp_path / "runs" / "x.json")
+    saved: dict[str, list] = {}
+    monkeypatch.setattr(
+        gerbera, "save_records", lambda name, rows: saved.update({name: list(rows)})
+    )
+    executed: list[Run] = []
+
+    def execute(run: Run) -> Result:
+        if len(executed) == 2:
+            raise KeyboardInterrupt
+        executed.append(run)
+        return fake(run)
+
+    with pytest.raises(KeyboardInterrupt):
+        gerbera.work_off(RNA, [], execute, gerbera.save_results)
+    assert executed == RNA[:2]
+    found = gerbera.load_results()
+    assert {result.run for result in found} == set(RNA[:2])
+    executed.clear()
+    gerbera.work_off(RNA, found, execute, gerbera.save_results)
+    assert executed == RNA[2:]
+    assert sorted(gerbera.load_results(), key=lambda r: r.run.seed) == [
+        fake(run) for run in sorted(RNA, key=lambda run: (run.seed, run.arm))
+    ]
+    gerbera.work_off(RNA, gerbera.load_results(), lambda run: pytest.fail(), list)
+    assert any(row["metric"] == "difference" for row in saved["gerbera_method"])
+
+
+def test_no_run_begins_after_the_time_is_up(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(gerbera.time, "monotonic", lambda: clock[0])
+
+    def execute(run: Run) -> Result:
+        clock[0] += 40 * 60
+        return fake(run)
+
+    done = gerbera.work_off(RNA, [], execute, lambda results: None, minutes=60)
+    assert [result.run for result in done] == RNA[:2]
+
+
+def test_records_of_runs_arms_and_comparisons():
+    results = [fake(run, 3 + (run.arm == "gum")) for run in RNA[:3]]
+    rows = list(gerbera.make_records(results))
+    values = {
+        (row["system"], row["metric"], row["split"], row["seed"]): row["value"]
+        for row in rows
+    }
+    assert len(values) == len(rows)
+    single, gum = "single task", "+ GUM-Time"
+    assert values[single, "own_f", "test", 1] == 80.0  # 4 of 5 and of 5
+    assert values[gum, "own_f", "test", 0] == pytest.approx(100 * 10 / 12, abs=1e-3)
+    assert values[single, "deviation_f", "test", None] == 0
+    assert (gum, "deviation_f", "test", None) not in values  # of one seed
+    assert values[gum, "difference", "test", None] == pytest.approx(10 / 3, abs=1e-3)
+    assert (single, "difference", "test", None) not in values
+    (note,) = {row["note"] for row in rows if row["metric"] == "difference"}
+    assert note.startswith("1 seeds")  # the one that both arms have
+
+
+@given(st.integers(1, 300), st.integers(0, 5))
+def test_smaller_shares_are_part_of_larger_ones(count, seed):
+    shares = [gerbera.choose(count, percent, seed) for percent in (10, 25, 100)]
+    assert set(shares[0]) <= set(shares[1]) <= set(shares[2])
+    assert shares[2] == list(range(count))
+    assert [len(share) for share in shares] == [
+        round(count / 10),
+        round(count / 4),
+        count,
+    ]
+
+
+def test_another_seed_draws_others():
+    assert gerbera.choose(100, 10, 0) != gerbera.choose(100, 10, 1)
+
+
+def two_sentences(nlp, identifier: str) -> Doc:
+    doc = annotate(nlp, "[IL2|GENE] is up . No [p53|GENE] was found .")
+    for token in doc:
+        token.is_sent_start = token.i in (0, 4)
+    inner = Span(doc, 5, 7, "GENE")  # overlaps p53: only the full gold has it
+    doc.spans[GOLD_KEY] = [*doc.ents, inner]
+    doc.user_data["id"] = identifier
+    return doc
+
+
+def test_the_corpora_of_a_run(tmp_path):
+    nlp = spacy.blank("en")
+    docs = [two_sentences(nlp, f"d{i}") for i in range(10)]
+    for task in ("ncbi_disease", "gum"):
+        for split in ("train", "dev", "test"):
+            write(docs * 2, tmp_path / "data" / task / f"{split}.spacy")
+    runs = [Run("ncbi_disease", "gum", 0, percent) for percent in (10, 100)]
+    sizes = {}
+    for run in runs:
+        folder = tmp_path / run.name
+        gerbera.prepare(run, tmp_path / "data", folder)
+        for file in folder.glob("*/*.spacy"):
+            key = run.percent, file.parent.name, file.stem
+            sizes[key] = len(DocBin().from_disk(file))
+    assert sizes == {
+        (10, "ncbi_disease", "train"): 4,
+        (10, "ncbi_disease", "dev"): 40,
+        (10, "ncbi_disease", "test"): 40,
+        (10, "gum", "train"): 40,
+        (10, "gum", "dev"): gerbera.GENERAL_DEV,
+        (100, "ncbi_disease", "train"): 40,
+        (100, "ncbi_disease", "dev"): 40,
+        (100, "ncbi_disease", "test"): 40,
+        (100, "gum", "train"): 40,
+        (100, "gum", "dev"): gerbera.GENERAL_DEV,
+    }
+    test = tmp_path / runs[0].name / "ncbi_disease" / "test.spacy"
+    first, second = list(DocBin().from_disk(test).get_docs(nlp.vocab))[:2]
+    assert (first.text.strip(), second.text) == ("IL2 is up .", "No p53 was found .")
+    assert [span.text for span in second.spans[GOLD_KEY]] == ["p53", "p53 was"]
+    assert first.user_data["id"] == second.user_data["id"] == "d0"
+
+
+def test_steps_are_batches_of_padded_words():
+    sentences = [range(50)] * 20  # ten a batch of 500
+    assert gerbera.count_steps(sentences, 3) == 6
+
+
+def test_counts_stand_by_document_and_miss_no_gold(tmp_path):
+    nlp = cnn_pipeline()
+    train(nlp, toy_examples(nlp), 60)
+    documents = tmp_path / "documents.spacy"
+    write([two_sentences(nlp, "a"), two_sentences(nlp, "b")], documents)
+    lone = annotate(nlp, "No [p53|GENE] was found in mice .")
+    test = tmp_path / "test.spacy"
+    write([*gerbera.read_sentences(documents), lone], test)
+    counts = gerbera.count(nlp, "genes", test)
+    assert [correct + missed for correct, _, missed in counts] == [3, 3, 1]
+    assert counts[0] == counts[1] and counts[2] == [1, 0, 0]
+    assert all(missed for *_, missed in counts[:2])  # "p53 was"
+    strangers = gerbera.count(nlp, "diseases", test)
+    assert [correct for correct, *_ in strangers] == [0, 0, 0]
+
+
+def test_one_queue_a_folder(tmp_path):
+    stop = pytest.raises(SystemExit, match="Another queue")
+    with gerbera.alone(tmp_path), stop, gerbera.alone(tmp_path):
+        pass
+    with gerbera.alone(tmp_path):
+        pass

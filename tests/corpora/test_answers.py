@@ -1,0 +1,83 @@
+"""Answers in HTML: what is in the text becomes a candidate, the rest is counted."""
+
+import pytest
+import spacy
+from spacy.tokens import DocBin
+from typer.testing import CliRunner
+
+from spacy_bioner.cli import app
+from spacy_bioner.corpora.answers import add_answers, parse_answer
+
+LABELS = {"problem": "PROBLEM", "test": "TEST"}
+TEXT = "BP < 90 was found, with a dry cough."
+
+
+def answer(tmp_path, html):
+    nlp = spacy.blank("en")
+    doc = nlp.make_doc(TEXT)
+    doc.user_data["id"] = "12.bio-1"
+    (tmp_path / "12.html").write_text(html, "utf8")
+    counts = add_answers(doc, tmp_path, "gpt", LABELS)
+    return [(s.text, s.label_) for s in doc.spans["gpt"]], dict(+counts)
+
+
+@pytest.mark.parametrize(
+    ("html", "found", "counts"),
+    [
+        (
+            'BP < 90 was found , with <span class="problem">a dry cough</span> .',
+            [("a dry cough", "PROBLEM")],
+            {"kept": 1},
+        ),
+        (  # only a part of the text, in other letters
+            "<span class='test'>bp</span> low, <span class=problem>Dry cough</span>",
+            [("BP", "TEST"), ("dry cough", "PROBLEM")],
+            {"kept": 2},
+        ),
+        (  # nested, and one that is never closed
+            '<span class="problem">a <span class="problem">dry cough</span></span>'
+            '<span class="test">.',
+            [("a dry cough", "PROBLEM"), ("dry cough", "PROBLEM")],
+            {"kept": 2},
+        ),
+        (
+            'with a dry <span class="problem">coug</span>h</span>',
+            [("cough", "PROBLEM")],
+            {"kept": 1, "widened": 1},
+        ),
+        (
+            'no <span class="normal">cough</span> <span class="problem">zzz</span>',
+            [],
+            {"unknown label": 1, "not in the text": 1},
+        ),
+        ("", [], {}),
+    ],
+)
+def test_answers(tmp_path, html, found, counts):
+    assert answer(tmp_path, html) == (found, counts)
+
+
+def test_what_only_looks_like_a_tag_is_text():
+    text, mentions = parse_answer('a <b> x < y </b> <span class="p">z</span>')
+    assert text == "a <b> x < y </b> z"
+    assert [(m.start, m.end, m.label) for m in mentions] == [(17, 18, "p")]
+
+
+def test_the_command(tmp_path):
+    nlp = spacy.blank("en")
+    docs = [nlp.make_doc(TEXT), nlp.make_doc("Nothing.")]
+    for i, doc in enumerate(docs):
+        doc.user_data["id"] = f"{i}.bio-1"
+    DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "gold.spacy")
+    (tmp_path / "html").mkdir()
+    html = 'a <span class="problem">dry cough</span>'
+    (tmp_path / "html" / "0.html").write_text(html, "utf8")
+    args = ["candidates", str(tmp_path / "gold.spacy"), str(tmp_path / "out.spacy")]
+    options = ["--labels", "problem=PROBLEM", "--answers"]
+    result = CliRunner().invoke(app, [*args, *options, f"m/1={tmp_path / 'html'}"])
+    assert result.exit_code == 0, result.output
+    one, other = DocBin().from_disk(tmp_path / "out.spacy").get_docs(nlp.vocab)
+    assert [s.text for s in one.spans["m/1"]] == ["dry cough"]
+    assert len(other.spans["m/1"]) == 0
+    result = CliRunner().invoke(app, [*args, *options, f"m/1={tmp_path / 'none'}"])
+    assert result.exit_code == 1 and "B603" in result.output

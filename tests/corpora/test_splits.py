@@ -1,0 +1,85 @@
+"""The committed lists of documents: what is measured on is never trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import srsly
+from spacy.util import load_config
+
+from spacy_bioner.corpora.document import SourceDocument
+from spacy_bioner.corpora.select import read_ids, shared_out, without_ids
+
+ROOT = Path(__file__).parent.parent.parent
+SPLITS = ROOT / "assets" / "splits"
+NOT_NESTED = SPLITS / "jnlpba-not-nested.txt"
+
+
+def pmids() -> dict[str, str]:
+    """JNLPBA's name of each document on the list, and its PMID."""
+    lines = NOT_NESTED.read_text("utf8").splitlines()
+    rows = (line.split(" # ") for line in lines if not line.startswith("#"))
+    return dict(rows)
+
+
+@pytest.mark.parametrize("corpus", ["genia", "gum"])
+def test_splits_share_no_document(corpus):
+    train, dev, test = (
+        read_ids(SPLITS / f"{corpus}-{split}.txt") for split in ("train", "dev", "test")
+    )
+    assert train and dev and test
+    assert not (train & dev or train & test or dev & test)
+
+
+def test_the_list_names_all_of_genias_dev_and_test_abstracts():
+    dev, test = (read_ids(SPLITS / f"genia-{split}.txt") for split in ("dev", "test"))
+    assert len(dev | test) == 183
+    assert set(pmids().values()) == dev | test
+    assert read_ids(NOT_NESTED) == set(pmids()) and len(pmids()) == 183
+
+
+def test_jnlpbas_own_lists_are_no_substitute():
+    """They leave GENIA's test abstracts in dev, and its dev abstracts in train."""
+    dev, held = (read_ids(SPLITS / f"jnlpba-{n}.txt") for n in ("dev", "not-train"))
+    test = read_ids(SPLITS / "genia-test.txt")
+    assert {name for name, pmid in pmids().items() if pmid in test} <= dev
+    assert len(set(pmids()) - held) == 99
+
+
+def test_lists_with_remarks_leave_documents_out():
+    name = next(iter(pmids()))
+    documents = [SourceDocument(name, "a"), SourceDocument("1", "b")]
+    assert [document.id for document in without_ids(documents, NOT_NESTED)] == ["1"]
+
+
+def test_nested_pipelines_train_on_their_training_set_alone():
+    for name, corpus in [("nested", "genia"), ("nested_zh", "cmeee")]:
+        config = load_config(ROOT / "configs" / f"{name}.cfg", interpolate=True)
+        for split in ("train", "dev"):
+            source = f"corpus/{corpus}/{split}.spacy"
+            assert config["corpora"][split]["sources"] == {corpus: source}
+
+
+def test_no_command_gives_a_nested_encoder_the_whole_of_jnlpba():
+    project = srsly.read_yaml(ROOT / "project.yml")
+    converts = [
+        line
+        for command in project["commands"]
+        for line in command["script"]
+        if "convert brat assets/jnlpba" in line and "not_nested" in line
+    ]
+    assert all(NOT_NESTED.name in line for line in converts)
+    # Both are raw encoders; what `train` makes has seen JNLPBA.
+    encoder = project["vars"].get("nested_encoder", project["vars"]["base"])
+    assert encoder == project["vars"]["base"]
+
+
+def test_shares_are_a_split_that_needs_no_list():
+    documents = [SourceDocument(str(n), f"text {n % 300}") for n in range(600)]
+    parts = [list(shared_out(documents, part)) for part in (":80", "80:90", "90:")]
+    assert sum(map(len, parts)) == 600
+    assert 430 < len(parts[0]) < 530
+    texts = [{document.text for document in part} for part in parts]
+    assert not (texts[0] & texts[1] or texts[0] & texts[2] or texts[1] & texts[2])
+    assert list(shared_out(documents[::-1], ":80")) == parts[0][::-1]

@@ -1,0 +1,191 @@
+"""From documents to chats to a trained model and back to spans, in two languages."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+from spacy.cli._util import app
+from typer.testing import CliRunner
+
+import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
+from spacy_bioner.errors import BionerError
+from spacy_bioner.llm.data import make_rows, mix, read_docs, read_sources
+from spacy_bioner.llm.finetune import finetune
+from spacy_bioner.llm.generate import make_local_causal
+
+from .tiny import TAGGED, config, learn_by_heart, make_base, write_corpus
+
+pytest.importorskip("spacy_llm", reason="needs spacy-llm")
+pytest.importorskip("torch", reason="needs torch")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Corpora, chats, and a model that knows them by heart."""
+    folder = tmp_path_factory.mktemp("llm")
+    write_corpus(folder)
+    sources = read_sources(config(folder), folder)
+    made = [
+        make_rows(source, drop_types=0.0, empty=1.0, seed=0)[0]
+        for source in sources.values()
+    ]
+    srsly.write_jsonl(folder / "chats.jsonl", mix(made, 0))
+    make_base(folder / "chats.jsonl", folder / "base", width=48, positions=512)
+    chosen = learn_by_heart(folder / "base")
+    finetune(chosen, folder / "chats.jsonl", folder / "out", log=print)
+    return folder
+
+
+ON_CPU = ("--device", "cpu", "--dtype", "float32")
+
+
+def local(folder, **settings):
+    name = str(folder / "out" / "model-last")
+    fast = {"dtype": "float32", "device": "cpu", "max_new_tokens": 80}
+    return make_local_causal(name, **{**fast, **settings})
+
+
+def prompts_and_answers(folder) -> tuple[list[str], list[str]]:
+    rows = list(srsly.read_jsonl(folder / "chats.jsonl"))
+    pairs = [[m["content"] for m in row["messages"]] for row in rows]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_answers_are_the_learnt_ones_in_any_batches(folder, batch_size):
+    prompts, answers = prompts_and_answers(folder)
+    assert local(folder, batch_size=batch_size).answer(prompts) == answers
+
+
+def test_answers_go_to_their_documents(folder):
+    prompts, answers = prompts_and_answers(folder)
+    nested = [[], prompts[:2], [], prompts[2:]]
+    expected = [[], answers[:2], [], answers[2:]]
+    assert list(local(folder)(nested)) == expected
+    assert list(local(folder)([])) == [] and list(local(folder)([[]])) == [[]]
+
+
+def test_the_models_own_settings_do_not_make_it_sample(folder):
+    prompts, answers = prompts_and_answers(folder)
+    model = local(folder)
+    own = model.load()[0].generation_config
+    own.do_sample, own.temperature, own.top_k = True, 100.0, 0
+    assert model.answer(prompts) == answers
+    hot = local(folder, config={"do_sample": True, "temperature": 9.0}, keep_cut=True)
+    once = hot.answer(prompts)
+    assert once != answers and once == hot.answer(prompts)
+
+
+def test_answers_that_do_not_end(folder):
+    prompts, answers = prompts_and_answers(folder)
+    with pytest.raises(BionerError, match="B719.*3 tokens"):
+        local(folder, max_new_tokens=3).answer(prompts)
+    cut = local(folder, max_new_tokens=3, keep_cut=True).answer(prompts)
+    assert all(a.startswith(c) for a, c in zip(answers, cut, strict=True))
+    assert cut != answers
+    with pytest.raises(BionerError, match="B718.*512 positions"):
+        local(folder, max_new_tokens=500).answer(prompts)
+
+
+@pytest.mark.parametrize("setting", ["max_new_tokens", "batch_size"])
+def test_settings_that_cannot_be(setting):
+    with pytest.raises(BionerError, match=f"B709.*{setting}"):
+        make_local_causal("none", **{setting: 0})
+
+
+def test_nothing_is_loaded_before_the_first_document(folder):
+    model = make_local_causal(str(folder / "nowhere"))
+    with pytest.raises(BionerError, match="B716"):
+        model.answer(["a"])
+    used = local(folder)
+    used.load()
+    assert pickle.loads(pickle.dumps(used))._loaded is None
+
+
+def test_an_adapter_is_loaded_by_its_folder(folder, tmp_path):
+    pytest.importorskip("peft", reason="needs peft")
+    prompts, answers = prompts_and_answers(folder)
+    base = folder / "out" / "model-last"
+    chosen = learn_by_heart(base, rank=2, epochs=1, learn_rate=1e-9)
+    finetune(chosen, folder / "chats.jsonl", tmp_path / "out", log=print)
+    adapter = tmp_path / "out" / "model-last"
+    assert not (adapter / "model.safetensors").exists()
+    settings = {"dtype": "float32", "device": "cpu", "max_new_tokens": 80}
+    assert make_local_causal(str(adapter), **settings).answer(prompts) == answers
+
+
+# The commands
+
+
+def write_config(folder: Path) -> Path:
+    from thinc.api import Config
+
+    path = folder / "llm.cfg"
+    Config(config(folder)).to_disk(path)
+    return path
+
+
+def run(*args):
+    result = CliRunner().invoke(app, ["bioner", *map(str, args)])
+    return result.exit_code, result.output
+
+
+def test_llm_data_writes_what_was_learnt(folder, tmp_path):
+    out = tmp_path / "deep" / "chats.jsonl"
+    code, output = run("llm-data", write_config(folder), out)
+    assert code == 0 and "6 chats" in output, output
+    assert list(srsly.read_jsonl(out)) == list(srsly.read_jsonl(folder / "chats.jsonl"))
+    args = "--data.sources.en.weight", "3", "--data.drop_types", "1.5"
+    code, output = run("llm-data", write_config(folder), out, *args)
+    assert code == 1 and "B709" in output
+
+
+def test_llm_train_goes_on_and_says_where_the_model_is(folder, tmp_path):
+    fast = ["--rank", 0, "--epochs", 2, "--save-every", 1, *ON_CPU]
+    args = folder / "base", folder / "chats.jsonl", tmp_path / "out"
+    code, output = run("llm-train", *args, *fast)
+    assert code == 0 and "step 2/2" in output, output
+    assert (tmp_path / "out" / "model-last" / "config.json").exists()
+    code, output = run("llm-train", *args, *fast)
+    assert code == 0 and "going on after step 2" in output, output
+    code, output = run("llm-train", *args, *fast, "--seed", "4")
+    assert code == 1 and "B717" in output and "seed" in output
+    code, output = run("llm-train", *args, *fast, "--seed", "4", "--restart")
+    assert code == 0 and "going on" not in output, output
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_llm_generate_finds_the_gold(folder, tmp_path, lang):
+    path, model = write_config(folder), folder / "out" / "model-last"
+    out, saved = tmp_path / "out.spacy", tmp_path / "pipeline"
+    args = ["llm-generate", path, model, folder / f"{lang}.spacy", out]
+    fast = ["--max-new-tokens", 80, *ON_CPU]
+    code, output = run(*args, "--source", lang, *fast, "--pipeline", saved)
+    assert code == 0 and "F1 1.0000" in output, output
+    docs = list(read_docs(out, spacy.blank(lang)))
+    assert [doc.text for doc in docs] == [text for text, _ in TAGGED[lang]]
+    for doc in docs:
+        group, gold = doc.spans["llm_candidates"], doc.spans["gold"]
+        assert {(s.start, s.end, s.label_) for s in group} == {
+            (s.start, s.end, s.label_) for s in gold
+        }
+        report = group.attrs["report"]
+        assert not report["repaired"] and not report["dropped"]
+        assert report["pieces"] == 1 and report["unanswered"] == 0
+    (doc,) = spacy.load(saved).pipe([docs[0].text])
+    assert len(doc.spans["llm_candidates"]) == len(docs[0].spans["gold"])
+
+
+def test_llm_generate_fails_on_request(folder, tmp_path):
+    path, out = write_config(folder), tmp_path / "out.spacy"
+    args = ["llm-generate", path, folder / "base", folder / "en.spacy", out]
+    code, output = run(*args)
+    assert code == 1 and "B711" in output and "en, zh" in output
+    fast = ["--source", "en", "--max-new-tokens", 5, *ON_CPU]
+    code, output = run(*args, *fast, "--keep-cut", "--at-least", "0.9")
+    assert code == 1 and "B721" in output, output
+    assert out.exists()  # to look at
