@@ -9,8 +9,8 @@ training the filter; the same name again is another seed of it. Every filter is 
 on dev, on simulated candidates: no answer of a language model takes part before test.
 
 Of every group: the answers as they are, those that the filter keeps, those that it
-keeps and repairs; of the tagger: alone, and with the answers that touch none of its
-entities. Exact: the same characters and type. Relaxed: any in common, and the type.
+keeps and repairs; the tagger alone; and both, "A + B" being A and what of B touches
+none of it. Exact: the same characters and type. Relaxed: any in common, and the type.
 Arms are compared with `full` by a paired bootstrap over sentences of the mean F1 over
 groups and seeds; "no repair" is `full` itself with its repair switched off.
 """
@@ -204,11 +204,11 @@ def measure(args: argparse.Namespace) -> Records:
     if args.tagger:
         tagged = run_tagger(args.tagger, docs)
         tables = {"tagger": dict.fromkeys(raw, tagged)}
-        sources = [("raw", raw), ("filtered, repaired", arms[FULL][0])]
-        for system, found in sources:
-            tables[f"tagger + {system}"] = {
-                group: united(tagged, spans) for group, spans in found.items()
-            }
+        for system, found in ("raw", raw), ("filtered, repaired", arms[FULL][0]):
+            for group, spans in found.items():
+                first, second = f"tagger + {system}", f"{system} + tagger"
+                tables.setdefault(first, {})[group] = united(tagged, spans)
+                tables.setdefault(second, {})[group] = united(spans, tagged)
         for system, found in tables.items():
             records += table(system, found, gold, seed=0)
     return records + list(ablation(arms, gold))
@@ -235,8 +235,8 @@ def main() -> None:
     args = parser.parse_args()
     records = measure(args)
     for row in records:
-        parts = () if row["system"] == "raw" else (row["note"], args.note)
-        row["note"] = "; ".join(filter(None, parts)) or row["note"]
+        if row["system"] != "raw":
+            row["note"] = "; ".join(filter(None, (row["note"], args.note)))
     show(records)
     save_records(args.name, records)
 

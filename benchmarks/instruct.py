@@ -6,13 +6,13 @@
     python benchmarks/instruct.py --model training/instruct/model-best
 
 Every arm trains on the same drawn sentences of each corpus, from the same encoder, for
-as many epochs; the checkpoint is chosen on drawn sentences of the dev sets, and the
-whole test sets are read once, scored by exact characters and type against all gold
-mentions. `gerbera` is the universal `gerbera_ner`, each corpus by its own head. With
-`, no species` no corpus of species is trained on, and both are asked for species all
-the same; with `, no NCBI` the same for NCBI-disease. Dense recognition reads the names
-of terminologies (`--terms`) and of the drawn sentences that are trained on; what is
-held out is not in them.
+as many epochs; the checkpoint is chosen on drawn sentences of the dev sets, and all
+sentences of the test sets are read once, scored by exact characters and type against
+all gold mentions. `gerbera` is the universal `gerbera_ner`, each corpus by its own
+head. With `, no species` no corpus of species is trained on, and both are asked for
+species all the same; with `, no NCBI` the same for NCBI-disease. Dense recognition
+reads the names of terminologies (`--terms`) and of the drawn sentences that are trained
+on; what is held out is not in them.
 
 The runs go one at a time. What a finished one found is kept at once, so the same
 command goes on where an earlier one stopped, also within a run.
@@ -129,7 +129,7 @@ class Result:
     dev_f: The mean F1 of the corpora on dev, of the checkpoint that dev chose.
     minutes: Processor time of its training.
     test_seconds: A clock's, for annotating all test sets.
-    counts: By corpus, for each document: mentions that are correct, spurious, missed.
+    counts: By corpus, for each sentence: mentions that are correct, spurious, missed.
     """
 
     run: Run
@@ -140,9 +140,11 @@ class Result:
 
 
 def draw(data: Path, folder: Path, size: Size) -> None:
-    """The sentences that every run reads, in FOLDER/TASK/SPLIT.spacy."""
+    """The sentences that every run reads, in FOLDER/TASK/SPLIT.spacy; of test sets
+    all."""
+    limits = {"train": size.sentences, "dev": DEV_SENTENCES, "test": None}
     for task in size.corpora:
-        for split, limit in (("train", size.sentences), ("dev", DEV_SENTENCES)):
+        for split, limit in limits.items():
             output = folder / task / f"{split}.spacy"
             if not output.exists():
                 sentences = list(read_sentences(data / task / f"{split}.spacy"))
@@ -232,7 +234,7 @@ def annotate(nlp: Language, path: Path, task: str, known: bool) -> Iterator[tupl
 
 
 def count(nlp: Language, data: Path, task: str, known: bool) -> list[list[int]]:
-    """Correct, spurious and missed mentions in each document of a test set."""
+    """Correct, spurious and missed mentions in each text of a test set."""
     return [
         [len(found & gold), len(found - gold), len(gold - found)]
         for found, gold in annotate(nlp, data / task / "test.spacy", task, known)
@@ -262,7 +264,8 @@ def execute(run: Run, size: Size, args: argparse.Namespace) -> Result:
     nlp = spacy.load(args.work / run.name / "model-best")
     tested = [t for t in size.corpora if t in arm.without] or size.corpora
     start = time.monotonic()
-    counts = {t: count(nlp, args.data, t, t not in arm.without) for t in tested}
+    corpora = args.work / "corpus"
+    counts = {t: count(nlp, corpora, t, t not in arm.without) for t in tested}
     seconds = time.monotonic() - start
     scores = nlp.meta["performance"]
     dev_f = 100 * (scores.get("instruct_f") or scores.get("heads_f") or 0.0)

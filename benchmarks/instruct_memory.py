@@ -83,23 +83,60 @@ SETTINGS = (
 )
 
 
-def expected(shape: Shape, setting: Setting) -> float:
-    """Megabytes of a step's peak.
+# Bytes that a layer keeps for the backward pass, a piece, for each of its width and of
+# its feed-forward layer's; `kept` counts them.
+KEPT = {False: (44, 16), True: (31, 9)}  # all weights in fp32; LoRA on bfloat16
 
-    Weights: 2 bytes each under LoRA, and 16 for each adapter's (weight, gradient, two
-    moments of AdamW); 16 for each of all else. States: with checkpointing, the input of
-    each layer and one layer's insides; without, every layer's insides. A layer's
-    insides are, for each piece, some 12 vectors of the width, 4 of the feed-forward
-    layer and 4 of keys and values.
+
+def expected(shape: Shape, setting: Setting) -> float:
+    """Megabytes of a step's peak: weights and what is kept for the backward pass.
+
+    2 bytes for a frozen weight, 16 for a trained one (itself, gradient, two moments of
+    AdamW). With checkpointing, the input of each layer and what one layer keeps;
+    without, what every layer keeps.
     """
     frozen = 2 * shape.weights if setting.lora else 0
     trained = 16 * (shape.adapters if setting.lora else shape.weights)
-    size = 2 if setting.lora else 4
     pieces = setting.rows * setting.pieces
-    inside = size * pieces * (12 * shape.width + 4 * shape.inner + 4 * shape.kv)
-    inputs = size * pieces * shape.width * shape.layers
-    states = inputs + inside if setting.checkpointing else shape.layers * inside
+    width, inner = KEPT[setting.lora]
+    layer = pieces * (width * shape.width + inner * shape.inner)
+    inputs = (2 if setting.lora else 4) * pieces * shape.width * shape.layers
+    states = inputs + layer if setting.checkpointing else shape.layers * layer
     return (frozen + trained + states) / 1e6
+
+
+def kept(setting: Setting) -> tuple[float, float]:
+    """Bytes that a layer keeps a piece, for each of its width and of its feed-forward
+    layer's, counted where autograd saves them, in tiny backbones."""
+
+    def of_layer(width: int, inner: int) -> float:
+        few, many = (
+            _saved(Shape(width, inner, width // 2, n, 100), setting) for n in (1, 3)
+        )
+        return (many - few) / 2
+
+    base = of_layer(256, 512)
+    inner = (of_layer(256, 1024) - base) / 512
+    return (base - 512 * inner) / 256, inner
+
+
+def _saved(shape: Shape, setting: Setting) -> float:
+    """Bytes saved for one piece by all layers, weights left out."""
+    import torch
+
+    shim, batch = make(shape, setting, rows=2, pieces=64)
+    weights = {p.untyped_storage().data_ptr() for p in shim._model.parameters()}
+    sizes: dict[int, int] = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        logits, _ = shim(batch, is_train=True)
+    return sum(sizes.values()) / (2 * 64)
 
 
 def measure(shape: Shape, setting: Setting, gpu_id: int) -> dict[str, float]:
@@ -121,30 +158,12 @@ def measure(shape: Shape, setting: Setting, gpu_id: int) -> dict[str, float]:
 
 def take_steps(shape: Shape, setting: Setting) -> float:
     """Three steps of a new backbone. RETURNS (float): Seconds of the last."""
-    import numpy as np
     import torch
 
-    from spacy_bioner.models.backbone import BackboneShim, Settings, load_backbone
-    from spacy_bioner.models.instructed import Packed, collate
     from spacy_bioner.training.optimizer import create_adamw
 
-    settings = Settings(
-        config=make_config(shape),
-        tokenizer="none: the pieces are drawn",
-        lora={"r": RANK, "target_modules": "all-linear"} if setting.lora else {},
-        gradient_checkpointing=setting.checkpointing,
-        mixed_precision=setting.lora,
-        loading={"torch_dtype": "bfloat16"} if setting.lora else {},
-    )
-    shim, optimizer = BackboneShim(settings), create_adamw(1e-4)
-    shim.adopt(load_backbone(settings))
-    rng, size = np.random.default_rng(0), setting.pieces
-    words = np.arange(20, size)  # after an instruction
-    rows = [
-        Packed(rng.integers(10, shape.vocab, size), np.zeros(size, int), words, words)
-        for _ in range(setting.rows)
-    ]
-    batch = {**collate(rows, 0, shim.device), "dropout": 0.1}
+    shim, batch = make(shape, setting, setting.rows, setting.pieces)
+    optimizer = create_adamw(1e-4)
     for _ in range(3):
         start = time.monotonic()
         logits, backprop = shim(batch, is_train=True)
@@ -154,6 +173,33 @@ def take_steps(shape: Shape, setting: Setting) -> float:
             torch.cuda.synchronize()
         seconds = time.monotonic() - start
     return seconds
+
+
+def make(shape: Shape, setting: Setting, rows: int, pieces: int):
+    """A backbone with random weights and a batch of drawn pieces for it."""
+    import numpy as np
+
+    from spacy_bioner.models.backbone import BackboneShim, Settings, load_backbone
+    from spacy_bioner.models.instructed import Packed, collate
+
+    settings = Settings(
+        config=make_config(shape),
+        tokenizer="none: the pieces are drawn",
+        lora={"r": RANK, "target_modules": "all-linear"} if setting.lora else {},
+        gradient_checkpointing=setting.checkpointing,
+        mixed_precision=setting.lora,
+        loading={"torch_dtype": "bfloat16"} if setting.lora else {},
+    )
+    shim = BackboneShim(settings)
+    shim.adopt(load_backbone(settings))
+    rng, words = np.random.default_rng(0), np.arange(20, pieces)  # after an instruction
+    packed = [
+        Packed(
+            rng.integers(10, shape.vocab, pieces), np.zeros(pieces, int), words, words
+        )
+        for _ in range(rows)
+    ]
+    return shim, {**collate(packed, 0, shim.device), "dropout": 0.1}
 
 
 def make_config(shape: Shape) -> dict[str, Any]:
@@ -171,6 +217,12 @@ def make_config(shape: Shape) -> dict[str, Any]:
 
 def records(gpu_id: int) -> Iterator[dict[str, Any]]:
     """Each setting on each small backbone, in processes of their own."""
+    for setting in SETTINGS[:2]:
+        values = zip(("width", "feed-forward width"), kept(setting), strict=True)
+        for of, value in values:
+            print(f"{describe(setting)}: a layer keeps {value:.2f} bytes x {of}")
+            metric = f"bytes kept a piece and layer, x {of}"
+            yield record("any", setting, metric, value, "measured")
     for size, shape in SMALL.items():
         for setting in SETTINGS:
             one = {"size": size, **asdict(setting)}

@@ -268,6 +268,47 @@ def linking(records: Records) -> str:
     return _table(["corpus", "names of", *metrics], rows) if rows else NOTHING
 
 
+def nested(records: Records) -> str:
+    """Each way to find nested spans: F1, recall by nesting, time, speed, memory."""
+    columns = {
+        "F": "nested_f",
+        "flat": "nested_r/flat",
+        "inner": "nested_r/inner",
+        "outer": "nested_r/outer",
+        "minutes to train": "training_seconds",
+        "words/s": "words_per_second",
+        "times stock": "words_per_second / spancat",
+        "training MB": "training_peak_megabytes",
+    }
+    values = {
+        (record["system"], record["metric"]): record["value"]
+        for record in records
+        if record["benchmark"] == "nested"
+    }
+    rows = []
+    for system in dict.fromkeys(system for system, _ in values):
+        row = [values.get((system, metric)) for metric in columns.values()]
+        if row[4] is not None:
+            row[4] /= 60
+        rows.append([system, *row])
+    return _table(["system", *columns], rows) if rows else NOTHING
+
+
+def nested_accuracy(records: Records) -> str:
+    """The packaged nested pipeline on test: all, by type, nesting and length."""
+    values = _values(records, "nested_accuracy", "test")
+    parts: dict[tuple[str, str, str], dict[str, float]] = {}
+    for (system, corpus, metric), value in values.items():
+        figure, _, of = metric.removeprefix("nested_").partition("/")
+        if figure in "prf":
+            parts.setdefault((system, corpus, of or "all"), {})[figure] = value
+    rows = [
+        [f"`{s}`", c, of, *map(prf.get, "prf")] for (s, c, of), prf in parts.items()
+    ]
+    header = ["system", "corpus", "of", "P", "R", "F"]
+    return _table(header, rows) if rows else NOTHING
+
+
 TABLES = {
     "accuracy": accuracy,
     "types": types,
@@ -276,6 +317,8 @@ TABLES = {
     "speed": speed,
     "fidelity": fidelity,
     "footprint": footprint,
+    "nested": nested,
+    "nested_accuracy": nested_accuracy,
     "abbreviations": abbreviations,
     "linking": linking,
     "method": method,

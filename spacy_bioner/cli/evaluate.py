@@ -205,7 +205,7 @@ def make_records(
         command = f"python -m spacy bioner evaluate {shown(model)} --source {source}"
         for metric, value in values.items():
             yield {
-                "benchmark": "accuracy",
+                "benchmark": "nested_accuracy" if "nested" in result else "accuracy",
                 "system": origin["system"],
                 "corpus": task,
                 "split": files[task].stem,

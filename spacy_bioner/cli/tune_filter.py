@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,7 +29,8 @@ def tune_filter_cli(
     from spacy_bioner.training.filter_tuning import tune_filter
 
     nlp = load_pipeline(str(model))
-    pipes = [x for x in nlp.pipeline if isinstance(x[1], CandidateFilter)]
+    named: list[tuple[str, Any]] = list(nlp.pipeline)
+    pipes = [x for x in named if isinstance(x[1], CandidateFilter)]
     if not pipes:
         raise BionerError(Errors.B203.format(model=model, found=nlp.pipe_names))
     if not dev.is_file():

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import cast
 
 from spacy.tokens import Doc, Span
 
@@ -43,7 +44,8 @@ def add_answers(
         if label is None or place is None:
             counts["unknown label" if label is None else "not in the text"] += 1
             continue
-        span = doc.char_span(*place, label=label, alignment_mode="expand")
+        expanded = doc.char_span(*place, label=label, alignment_mode="expand")
+        span = cast(Span, expanded)  # never None inside the text
         counts["kept"] += 1
         counts["widened"] += (span.start_char, span.end_char) != place
         found[span.start, span.end, label] = span

@@ -53,7 +53,8 @@ def forward(model: Model, X: Input, is_train: bool) -> tuple[Floats1d, Callable]
     ops: Any = model.ops
     xp: Any = ops.xp
     tokens, spans, features = X
-    widths, w, b = (model.get_param(name) for name in ("widths", "w", "b"))
+    params: list[Any] = [model.get_param(name) for name in ("widths", "w", "b")]
+    widths, w, b = params
     start, end, label = (xp.asarray(column) for column in spans.T)
     size = (end - start).reshape(-1, 1)
     width = xp.minimum(end - start, len(widths)) - 1
@@ -65,17 +66,17 @@ def forward(model: Model, X: Input, is_train: bool) -> tuple[Floats1d, Callable]
     hidden += last[end - 1]
     hidden += widths[width]
     hidden = xp.maximum(hidden, 0)  # (spans, hidden)
-    vectors = label_vectors(model, features)  # (labels, hidden + 1)
+    vectors: Any = label_vectors(model, features)  # (labels, hidden + 1)
     wanted = (vectors[:, :-1] + w)[label]  # (spans, hidden)
     logits = xp.einsum("sh,sh->s", hidden, wanted) + vectors[label, -1] + b
 
-    def backprop(d_logits: Floats1d) -> Floats2d:
+    def backprop(d_logits: Any) -> Floats2d:
         d = d_logits.reshape(-1, 1)
         d_wanted = d * hidden
         d_hidden = d * wanted * (hidden > 0)
         d_vectors = xp.zeros_like(vectors)
         ops.scatter_add(d_vectors, label, xp.hstack([d_wanted, d]))
-        d_labels = xp.zeros_like(model.get_param("labels"))
+        d_labels: Any = xp.zeros_like(model.get_param("labels"))
         for i, rows in enumerate(features):
             d_labels[xp.asarray(rows)] += d_vectors[i] / max(len(rows), 1)
         d_widths, d_sums = xp.zeros_like(widths), xp.zeros_like(sums)

@@ -4,9 +4,9 @@ A call of the graph reads one window of one document, so nothing is padded and a
 document's scores depend on nothing else in its batch: int8 activations take their
 scale from all that a call reads. Worker threads share one single-thread session.
 
-The graph ends with what each component on the encoder computes token by token. Where there
-are several, the first holds the graph; it lays the others' part by, and they take it
-from there.
+The graph ends with what each component on the encoder computes token by token. Where
+there are several, the first holds the graph; it lays the others' part by, and they
+take it from there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SLOWER = ["SkipLayerNormFusion", "EmbedLayerNormFusion", "BiasGeluFusion"]
 # What a graph computed for other components on its encoder, by graph and component.
 # Not in `doc.user_data`: where such a component is not in the pipeline, nobody takes it
 # away, and it would be saved with the document. Here it goes when the document does.
-SHELVES: WeakKeyDictionary[Doc, dict[tuple[str, str], Floats2d]] = WeakKeyDictionary()
+SHELVES: WeakKeyDictionary[Doc, dict[tuple[str, str], Any]] = WeakKeyDictionary()
 
 
 @registry.architectures("spacy-bioner.OnnxGraph.v1")

@@ -83,10 +83,11 @@ def forward(model: Model, X: Queries, is_train: bool) -> tuple[Logits, Callable]
     joined = np.concatenate(moved)  # (spans of all, 3)
     borders = np.cumsum([len(rows) for rows in spans])[:-1].tolist()
     features = features_of(match, labels)
+    backprop_match: Any = None
     if is_train:
         Y, backprop_match = match((P, joined, features), is_train)
     else:
-        Y, backprop_match = match_spans(match, P, joined, features), None
+        Y = match_spans(match, P, joined, features)
 
     def backprop(dY: Logits) -> list[Doc]:
         d_flat = backprop_project(backprop_match(ops.xp.concatenate(dY)))

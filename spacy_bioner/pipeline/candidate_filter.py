@@ -280,9 +280,10 @@ class CandidateFilter(TrainablePipe):
 
     def _candidates(self, doc: Doc, labels: dict[str, int]) -> Rows:
         """The candidates of a document; labels that are new are numbered."""
-        group = doc.spans[self.cfg["candidates_key"]] if self._has(doc) else ()
         rows = [
-            (s.start, s.end, labels.setdefault(s.label_, len(labels))) for s in group
+            (span.start, span.end, labels.setdefault(span.label_, len(labels)))
+            for span in doc.spans.get(self.cfg["candidates_key"], ())
+            if len(span)
         ]
         return np.unique(np.array(rows, dtype="int64").reshape(-1, 3), axis=0)
 

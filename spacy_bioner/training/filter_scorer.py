@@ -52,8 +52,8 @@ def score_filtered(
     RETURNS (dict): spans_KEY_p, _r, _f and _per_type by exact characters and label,
         and spans_KEY_relaxed_p, _r, _f; None where no document is annotated.
     """
-    overall, per_type = Counts(), defaultdict(Counts)
-    annotated = False
+    overall, annotated = Counts(), False
+    per_type: dict[str, Counts] = defaultdict(Counts)
     for example in examples:
         gold = gold_places(example.reference, gold_key)
         if gold is None:

@@ -19,6 +19,7 @@ from spacy.util import minibatch
 from .gold import Rows, find_gold
 
 STEPS = 50  # of Newton's method; it converges in less than ten
+LEAST = 0.01  # a span less likely than that is kept by no threshold
 PRIOR = 1e-3  # pulls towards a scale of 1 and an offset of 0: keeps them finite
 
 
@@ -28,7 +29,8 @@ class Chosen:
 
     logits (array): (spans,).
     correct (array): Whether each is a gold span.
-    touching (array): Whether each has a token and the label of a gold span.
+    touching (array): Whether each is the best that shares a token and the label with
+        some gold span.
     gold (int): How many gold spans there are, those without a candidate too.
     """
 
@@ -62,7 +64,7 @@ def choose_spans(nlp: Language, name: str, examples: Iterable[Example]) -> Chose
     """Run the component `name`, and those before it, on every annotated example."""
     pipe: Any = nlp.get_pipe(name)
     before = nlp.pipe_names[: nlp.pipe_names.index(name)]
-    parts, total = [(np.zeros(0, "float32"), *np.zeros((2, 0), bool))], 0
+    scored, truth, total = [np.zeros(0, "float32")], [np.zeros((2, 0), bool)], 0
     for batch in minibatch(examples, 32):
         with nlp.select_pipes(enable=before):
             docs = list(nlp.pipe([example.predicted for example in batch]))
@@ -76,20 +78,30 @@ def choose_spans(nlp: Language, name: str, examples: Iterable[Example]) -> Chose
             spans, scores, _ = judged.best()
             once, first = np.unique(spans, axis=0, return_index=True)
             wanted = np.unique(gold[0], axis=0)
-            parts.append((scores[first], *compare(once, wanted)))
+            scored.append(scores[first])
+            truth.append(np.stack(compare(once, scores[first], wanted)))
             total += len(wanted)
-    return Chosen(*map(np.concatenate, zip(*parts, strict=True)), total)
+    correct, touching = np.concatenate(truth, axis=1)
+    return Chosen(np.concatenate(scored), correct, touching, total)
 
 
-def compare(found: Rows, gold: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of the spans found are gold ones, and which touch one of their label.
+def compare(
+    found: Rows, scores: NDArray[np.float32], gold: Rows
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of the spans found are gold ones, and which are the best of those that
+    touch some gold span of their label.
 
     found, gold (arrays): (spans, 3), start, end (exclusive) and label.
+    scores (array): Of the spans found.
     """
     ours, theirs = found[:, None], gold[None]  # (found, gold, 3)
     touch = (ours[..., 0] < theirs[..., 1]) & (theirs[..., 0] < ours[..., 1])
     touch &= ours[..., 2] == theirs[..., 2]
-    return (ours == theirs).all(axis=2).any(axis=1), touch.any(axis=1)
+    order = np.argsort(-scores, kind="stable")
+    first = touch[order] & (touch[order].cumsum(axis=0) == 1)
+    touching = np.zeros(len(found), dtype=bool)
+    touching[order] = first.any(axis=1)
+    return (ours == theirs).all(axis=2).any(axis=1), touching
 
 
 def fit_scale(
@@ -117,15 +129,16 @@ def fit_threshold(
     scores: NDArray[np.float64], worth: NDArray[np.float64], gold: int
 ) -> float:
     """The threshold of best F: the middle between the last span to keep and the first
-    to reject.
+    to reject; `LEAST` at least.
 
-    worth (array): 1 for a span that is right, 0 for one that is wrong. One of the
-        right label in about the right place is worth half: without it there would be
-        none.
+    worth (array): 1 for a span that is right, 0 for one that is wrong. The best one of
+        the right label in about the right place is worth half: it counts for relaxed F.
     """
     order = np.argsort(-scores, kind="stable")
-    ranked, right = scores[order], np.cumsum(worth[order])
-    f = 2 * right / (np.arange(1, len(scores) + 1) + gold)
+    order = order[scores[order] >= LEAST]
+    if not len(order):
+        return LEAST
+    ranked, right = np.append(scores[order], LEAST), np.cumsum(worth[order])
+    f = 2 * right / (np.arange(1, len(order) + 1) + gold)
     last = int(f.argmax())
-    lower = ranked[last + 1] if last + 1 < len(ranked) else 0.0
-    return round(float(ranked[last] + lower) / 2, 4)
+    return round(float(ranked[last] + ranked[last + 1]) / 2, 4)

@@ -30,6 +30,8 @@ from spacy.training.loop import (
 from spacy.util import registry, resolve_dot_names
 from thinc.api import Config, Optimizer, fix_random_seed
 
+from .memory import bound_memory
+
 CHECKPOINT, PREVIOUS = "checkpoint", "checkpoint.old"
 
 
@@ -54,6 +56,7 @@ def train(
 
     RETURNS (Language): The pipeline after the last step.
     """
+    bound_memory()
     output.mkdir(parents=True, exist_ok=True)
     saved = [output / CHECKPOINT, output / PREVIOUS]
     if not resume:

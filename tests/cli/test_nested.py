@@ -72,7 +72,9 @@ def test_evaluate_says_who_nests_and_how_long(model, data, tmp_path):
     assert counts == {"flat": 3, "inner": 6, "outer": 6}  # p53 kinase is both
     assert saved["nested"]["f"] == 1.0 and saved["nested"]["gold"] == 14
     assert set(saved["nested"]["lengths"]) == {"1", "2", "3"}
-    by_metric = {r["metric"]: r["value"] for r in json.loads(records.read_text())}
+    rows = json.loads(records.read_text())
+    assert {row["benchmark"] for row in rows} == {"nested_accuracy"}
+    by_metric = {row["metric"]: row["value"] for row in rows}
     assert by_metric["nested_f"] == by_metric["nested_r/inner"] == 100.0
     assert {"nested_p/DNA", "nested_f/length 2", "nested_calibration_error"} <= set(
         by_metric

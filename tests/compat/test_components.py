@@ -11,7 +11,7 @@ from toy import entities
 from spacy_bioner.confidence import score_of
 from spacy_bioner.display import render
 
-from .conftest import insert
+from .conftest import ROOT, insert
 
 NOTE = (
     "There is no evidence of pneumonia. The patient has rheumatoid arthritis and "
@@ -201,3 +201,16 @@ def test_three_sources_resolved_with_provenance(compiled):
     assert aspirin.ent_id_ == "C1" and 0 < score_of(aspirin) <= 1
     assert score_of(Span(doc, aspirin.start, aspirin.end, "GENE")) is None
     assert not any(nlp.analyze_pipes()["problems"].values())
+
+
+def test_example(packaged, tmp_path):
+    """What users are shown runs, with whatever is installed."""
+    negspacy()
+    page, script = tmp_path / "page.html", ROOT / "examples/clinical.py"
+    command = [sys.executable, script, "--model", packaged, "--page", page]
+    run = subprocess.run(
+        command, check=True, timeout=200, capture_output=True, text=True
+    )
+    rows = [line.split() for line in run.stdout.splitlines()]
+    assert any(row[0] == "pneumonia" and row[-1] == "negated" for row in rows)
+    assert "DISEASE" in page.read_text("utf8")

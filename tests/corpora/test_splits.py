@@ -39,6 +39,12 @@ def test_the_list_names_all_of_genias_dev_and_test_abstracts():
     assert read_ids(NOT_NESTED) == set(pmids()) and len(pmids()) == 183
 
 
+def test_the_sentences_of_bc2gm_are_from_those_abstracts():
+    wanted = {int(pmid) for pmid in pmids().values()}
+    names = read_ids(SPLITS / "bc2gm-not-nested.txt")  # P00012345A0067: PMID 12345
+    assert names and {int(name[1:9]) for name in names} <= wanted
+
+
 def test_jnlpbas_own_lists_are_no_substitute():
     """They leave GENIA's test abstracts in dev, and its dev abstracts in train."""
     dev, held = (read_ids(SPLITS / f"jnlpba-{n}.txt") for n in ("dev", "not-train"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spacy_bioner.layers.span_loss import sigmoid
-from spacy_bioner.training.filter_tuning import compare, fit_scale, fit_threshold
+from spacy_bioner.training.filter_tuning import LEAST, compare, fit_scale, fit_threshold
 
 
 def test_scale_and_offset():
@@ -30,12 +30,15 @@ def test_threshold():
     scores = np.array([0.9, 0.2, 0.7, 0.4])
     right = np.array([1.0, 0.0, 1.0, 0.0])
     assert fit_threshold(scores, right, 2) == pytest.approx(0.55)
-    assert fit_threshold(scores, np.ones(4), 9) == pytest.approx(0.1)
+    assert fit_threshold(scores, np.ones(4), 9) == pytest.approx(0.105)
+    assert fit_threshold(scores / 1000, right, 2) == LEAST
 
 
 def test_what_is_right_and_what_touches():
-    found = np.array([[0, 2, 0], [0, 3, 0], [0, 2, 1], [2, 4, 0]])
-    right, touching = compare(found, np.array([[0, 2, 0]]))
-    assert right.tolist() == [True, False, False, False]
-    assert touching.tolist() == [True, True, False, False]
-    assert not compare(found, found[:0])[1].any()
+    found = np.array([[0, 2, 0], [0, 3, 0], [0, 2, 1], [2, 4, 0], [7, 9, 0]])
+    gold = np.array([[0, 2, 0], [6, 8, 0]])
+    scores = np.array([1.0, 3.0, 9.0, 2.0, -1.0])
+    right, touching = compare(found, scores, gold)
+    assert right.tolist() == [True, False, False, False, False]
+    assert touching.tolist() == [False, True, False, False, True]
+    assert not compare(found, scores, gold[:0])[1].any()
