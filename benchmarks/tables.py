@@ -309,6 +309,48 @@ def nested_accuracy(records: Records) -> str:
     return _table(header, rows) if rows else NOTHING
 
 
+def candidates(records: Records) -> str:
+    """Language models' answers as they are and filtered: means over prompts, seeds."""
+    chosen = [record for record in records if record["benchmark"] == "filter"]
+    groups = {"GPT-3.5": "mtsamples, GPT-3.5", "GPT-4": "mtsamples, GPT-4"}
+    metrics = {"exact": "exact_f", "relaxed": "relaxed_f"}
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for record in chosen:
+        key = record["system"], record["corpus"], record["metric"]
+        values.setdefault(key, []).append(record["value"])
+    rows = []
+    for system in dict.fromkeys(r["system"] for r in chosen):
+        cells = [
+            values.get((system, corpus, metric), [])
+            for corpus in groups.values()
+            for metric in metrics.values()
+        ]
+        if all(cells):
+            rows.append([system, *(sum(cell) / len(cell) for cell in cells)])
+    header = ["", *(f"{g}, {m}" for g in groups for m in metrics)]
+    return _table(header, rows) if rows else NOTHING
+
+
+def ablation(records: Records) -> str:
+    """What each part of the filter adds, with 95% of a paired bootstrap."""
+    values = {
+        (r["system"], r["corpus"], r["metric"]): r["value"]
+        for r in records
+        if r["benchmark"] == "filter" and r["system"].endswith(" - full")
+    }
+    rows = []
+    for system in dict.fromkeys(system for system, _, _ in values):
+        row: list[Any] = [system.removesuffix(" - full").replace("_", " ")]
+        for model in ("GPT-3.5", "GPT-4"):
+            difference, low, high = (
+                values[system, f"mtsamples, {model}", f"exact_f_{part}"]
+                for part in ("difference", "low", "high")
+            )
+            row.append(f"{difference:+.2f} ({low:+.2f} to {high:+.2f})")
+        rows.append(row)
+    return _table(["without", "GPT-3.5", "GPT-4"], rows) if rows else NOTHING
+
+
 TABLES = {
     "accuracy": accuracy,
     "types": types,
@@ -321,6 +363,8 @@ TABLES = {
     "nested_accuracy": nested_accuracy,
     "abbreviations": abbreviations,
     "linking": linking,
+    "candidates": candidates,
+    "ablation": ablation,
     "method": method,
     "trials": trials,
 }

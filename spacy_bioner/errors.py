@@ -252,9 +252,9 @@ class Errors(metaclass=_Coded):
         "a `term_linker`, or name its `links_key`."
     )
     B913 = (
-        "Component '{name}' looked up nothing: the spans here have the labels {labels}, "
-        "the knowledge base the types {known}. Say in `labels` which belong together, "
-        "for instance {{'{example}': {known}}}."
+        "Component '{name}' looked up nothing: the spans here have the labels "
+        "{labels}, the knowledge base the types {known}. "
+        "Say in `labels` which belong together, for instance {{'{example}': {known}}}."
     )
 
     # Axx: instructions

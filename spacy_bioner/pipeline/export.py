@@ -27,13 +27,13 @@ from ..errors import BionerError, Errors
 from ..models.encoding import encode, frame, uncut
 from ..models.onnx import Compiled, make_session
 from ..sample import SENTENCES
-from ..training.outliers import shrink_outliers
+from ..training.outliers import FP32_LAYER, tame_outliers
 from .embeddings import quantize_rows
 from .parts import PARTS, Part
 
 NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
 OPSET = 17
-IN_FP32 = re.compile(r"/tags/")  # small, and they decide
+IN_FP32 = re.compile(rf"/tags/|/{FP32_LAYER}/")  # small, and they decide
 FLOAT = 1  # onnx.TensorProto.FLOAT, the type of what the fusing left untyped
 TOLERANCE = 1e-3  # of fp32 logits
 Windows = Sequence[tuple[NDArray, NDArray]]  # ids and word shapes, (pieces,) each
@@ -164,7 +164,7 @@ def make_graph(
     module = _make_module(encoder, parts)
     if windows is not None:
         report("finding the activations that int8 cannot hold")
-        shrink_outliers(module.body, windows)
+        tame_outliers(module.body, windows)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "graph.onnx"
         report("exporting to ONNX")

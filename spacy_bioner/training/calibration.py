@@ -28,7 +28,7 @@ def score_heads_of(nlp: Language, name: str, examples: Iterable[Example]):
         before `name`, and its tag scores by head.
     """
     ner: Any = nlp.get_pipe(name)
-    upstream = [pipe for pipe in nlp.pipe_names if pipe != name]
+    upstream = nlp.pipe_names[: nlp.pipe_names.index(name)]
     for batch in minibatch(examples, 32):
         docs = [example.predicted for example in batch]
         for doc in docs:

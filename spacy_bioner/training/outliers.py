@@ -1,12 +1,13 @@
-"""Shrink an encoder's largest activations before its layers become int8.
+"""Keep an encoder's largest activations out of its int8 layers.
 
 The int8 scale of a layer's input is that of its largest value, and in BERT-like
 encoders a few channels (most of them at the first token) are many times as large as
-all others: what is left for the others is coarse. As in SmoothQuant (Xiao et al., ICML
-2023), those channels are divided by a number and their weights multiplied by it; only
-those few, since where all channels are smoothed, the weights lose more than the
-activations gain. Which they are hardly depends on the text (Sun et al., "Massive
-Activations", COLM 2024), so they are found once, on sample text.
+all others: what is left for the others is coarse. As in LLM.int8() (Dettmers et al.,
+NeurIPS 2022), those channels take a way of their own in fp32. Where attention made
+them, they are shrunk instead, at no cost: divided where their values are made, their
+weights multiplied (SmoothQuant, Xiao et al., ICML 2023). Which channels they are hardly
+depends on the text (Sun et al., "Massive Activations", COLM 2024), so they are found
+once, on sample text.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from numpy.typing import NDArray
 
 MOST = 4  # channels of a layer
 RATIO = 1.5  # how much larger they are than all the others
-POWER = 0.8  # 1: as small as the others; the weights would bear all of it
+POWER = 0.8  # of what is shrunk; with 1 the weights would bear all of it
+FP32_LAYER = "outliers"  # its name in the exported graph
 FUSED = ("query", "key", "value")  # layers that become one node with the attention
 
 
-def shrink_outliers(
+def tame_outliers(
     body, windows: Sequence[tuple[NDArray, NDArray]], scope: str = "encoder"
 ) -> None:
-    """Make the largest input channels of an encoder's linear layers smaller.
+    """Give the outlier channels of an encoder's linear layers their own small layer,
+    or shrink them.
 
     What the encoder computes stays the same.
 
@@ -40,21 +43,26 @@ def shrink_outliers(
         if isinstance(layer, torch.nn.Linear) and not name.endswith(FUSED)
     }
     for name, peak in _peaks(body, layers, windows).items():
-        usual = peak.topk(min(MOST + 1, len(peak))).values[-1].clamp(min=1e-6)
-        if peak.max() <= RATIO * usual:
+        highest = peak.topk(min(MOST + 1, len(peak)))
+        usual = highest.values[-1].clamp(min=1e-6)
+        above = highest.values > RATIO * usual
+        if not above.any():
             continue
-        factor = (peak / usual).clamp(min=1) ** POWER
-        layer = layers[name]
-        layer.weight.data *= factor
         parent, _, own = name.rpartition(".")
         if parent.endswith("attention.output"):
-            # What attention mixes are values: each channel is scaled where it is made.
+            factor = (peak / usual).clamp(min=1) ** POWER
             value = body.get_submodule(parent.replace("output", "self")).value
-            value.weight.data /= factor[:, None]
-            value.bias.data /= factor
+            _shrink(value, layers[name], factor)
         else:
-            scaled = _make_scale(1 / factor)
-            setattr(body.get_submodule(parent), own, torch.nn.Sequential(scaled, layer))
+            split = _make_split(layers[name], highest.indices[above])
+            setattr(body.get_submodule(parent), own, split)
+
+
+def _shrink(value, mixed, factor) -> None:
+    """Divide the channels of what attention mixes by a number each."""
+    value.weight.data /= factor[:, None]
+    value.bias.data /= factor
+    mixed.weight.data *= factor
 
 
 def _peaks(body, layers: dict, windows: Sequence[tuple[NDArray, NDArray]]) -> dict:
@@ -84,16 +92,21 @@ def _peaks(body, layers: dict, windows: Sequence[tuple[NDArray, NDArray]]) -> di
     return peaks
 
 
-def _make_scale(factor):
-    """A layer that multiplies each channel by a number of its own."""
+def _make_split(dense, channels):
+    """A linear layer as a sum over most channels and over the chosen few."""
     import torch
 
-    class Scale(torch.nn.Module):
+    class Split(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.register_buffer("factor", factor)
+            self.dense = dense
+            self.outliers = torch.nn.Linear(len(channels), dense.out_features, False)
+            self.outliers.weight.data = dense.weight.data[:, channels].clone()
+            keep = torch.ones(dense.in_features)
+            keep[channels] = 0
+            self.register_buffer("keep", keep)
 
         def forward(self, x):
-            return x * self.factor
+            return self.dense(x * self.keep) + self.outliers(x[..., channels])
 
-    return Scale()
+    return Split()
