@@ -69,9 +69,10 @@ def shared_out(
 def _parse_bounds(option: str, value: str) -> tuple[int, int | None]:
     start, colon, stop = value.partition(":")
     try:
-        if not colon:
+        first, last = int(start or 0), int(stop) if stop else None
+        if not colon or min(first, last or 0) < 0:
             raise ValueError
-        return int(start or 0), int(stop) if stop else None
+        return first, last
     except ValueError:
         expected = "START:STOP, such as 0:80 or 80:"
         message = Errors.B104.format(option=option, value=value, expected=expected)

@@ -32,13 +32,14 @@ def decode_spans(
     found: list[list[ScoredSpan]] = [[] for _ in logits]
     if not sum(map(len, logits)):
         return found
-    row = np.concatenate(logits)  # all documents' tokens
+    # All documents' tokens; a long one alone is not copied.
+    row = np.concatenate(logits) if len(logits) > 1 else logits[0]
     ends = np.cumsum([len(x) for x in logits])  # of each document
     path = best_path(row, ends)
     spans = tags.decode(path, labels)  # a valid path begins every document anew
     if not spans:
         return found
-    probs = _probabilities(spans, path, row / temperature, ends)
+    probs = _probabilities(spans, path, row, temperature, ends)
     places = np.searchsorted(ends, [span[0] for span in spans], side="right")
     for i, (start, end, label), prob in zip(places, spans, probs, strict=True):
         before = int(ends[i]) - len(logits[i])
@@ -46,15 +47,20 @@ def decode_spans(
     return found
 
 
-def _probabilities(spans, path, logits, doc_ends) -> list[float]:
-    """Spans of one row of tokens, a document after the other."""
-    probs = np.exp(log_softmax(logits))  # (tokens, tags)
+def _probabilities(spans, path, logits, temperature, doc_ends) -> list[float]:
+    """Spans of one row of tokens, a document after the other. Only the tokens in and
+    behind spans are looked at: most are neither."""
     starts, ends = np.array([span[:2] for span in spans]).T
-    chosen = np.append(probs[np.arange(len(path)), path], 1.0)
+    (inside,) = np.nonzero(path)
+    probs = np.exp(log_softmax(logits[inside] / temperature))  # (tokens, tags)
+    chosen = np.ones(len(path) + 1, dtype=probs.dtype)
+    chosen[inside] = probs[np.arange(len(inside)), path[inside]]
     borders = np.stack([starts, ends], axis=1).ravel()
     inner = np.minimum.reduceat(chosen, borders)[::2]  # (spans,)
+    behind = logits[np.minimum(ends, len(path) - 1)]
+    probs = np.exp(log_softmax(behind / temperature))  # (spans, tags)
     goes_on = path[starts] + 1  # the I after a B
-    stops = 1.0 - np.vstack([probs, np.zeros_like(probs[:1])])[ends, goes_on]
+    stops = 1.0 - probs[np.arange(len(ends)), goes_on]
     stops[np.isin(ends, doc_ends)] = 1.0  # nothing follows there
     return np.minimum(inner, stops).tolist()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import spacy
+from conftest import make_trained
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -40,10 +41,16 @@ def compiled(packaged) -> Language:
     return spacy.load(packaged)
 
 
+@pytest.fixture(scope="session")
+def trained(tiny_encoder) -> Language:
+    """Our own: who sources a component may rename and set it."""
+    return make_trained(tiny_encoder)
+
+
 @pytest.fixture
 def ours(request) -> Language:
     """Indirect: "compiled" or "trainable"."""
-    fixture = {"compiled": "compiled", "trainable": "tiny_trained"}[request.param]
+    fixture = {"compiled": "compiled", "trainable": "trained"}[request.param]
     return request.getfixturevalue(fixture)
 
 

@@ -106,15 +106,15 @@ def test_nothing_of_a_host_with_a_transformer_changes(tiny_encoder, compiled):
     check_order(after)
 
 
-def test_our_trainable_form_goes_behind_another_transformer(tiny_encoder, tiny_trained):
+def test_our_trainable_form_goes_behind_another_transformer(tiny_encoder, trained):
     """Both listen to the transformer that ran last, so ours comes last."""
     nlp = with_transformer(tiny_encoder)
     before = nlp(TEXT)
-    insert(nlp, tiny_trained, policy="keep")
+    insert(nlp, trained, policy="keep")
     after = nlp(TEXT)
     assert before.ents and set(entities(before)) <= set(entities(after))
     words, spaces = zip(*((t.text, bool(t.whitespace_)) for t in after), strict=True)
-    alone = tiny_trained(Doc(tiny_trained.vocab, words, spaces))
+    alone = trained(Doc(trained.vocab, words, spaces))
     for one, two in zip(alone.spans["gerbera"], after.spans["gerbera"], strict=True):
         assert (one.start, one.end, one.label_) == (two.start, two.end, two.label_)
     check_order(after)
