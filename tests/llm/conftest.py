@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(fault, {"error": error}, {"Retry-After": "0"})
             return
         if fault == "timeout":
-            time.sleep(0.6)
+            time.sleep(1.4)
         elif fault == "hang_up":
             self.close_connection = True
             return

@@ -17,7 +17,7 @@ ANSWER = "DISEASE: aspirin for [renal failure]\nCHEMICAL: [aspirin] for renal fa
 
 
 def model(server, **settings):
-    settings = {"wait": 0.01, "timeout": 0.3, "tries": 3, **settings}
+    settings = {"wait": 0.01, "timeout": 1.0, "tries": 3, **settings}
     return make_openai_compatible(server.endpoint, "tiny", **settings)
 
 
