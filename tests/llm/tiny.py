@@ -73,7 +73,7 @@ def learn_by_heart(base: Path, **settings) -> Settings:
     """All weights, from random ones to every answer."""
     chosen = {
         "rank": 0,
-        "epochs": 60,
+        "epochs": 120,
         "batch": 6,
         "at_once": 6,
         "learn_rate": 1e-2,
