@@ -22,6 +22,7 @@ from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
 from .. import tags
 from ..errors import BionerError, Errors
+from ..gold import gold_tags
 from ..layers.decoding import average_label, decode_spans, log_softmax
 from ..layers.heads import Scores, head_params
 from ..models.tagger import set_heads
@@ -349,7 +350,7 @@ class GerberaNER(TrainablePipe):
             if task not in by_head:
                 gradients.append({})
                 continue
-            gold = self._gold_tags(example, self.heads[task])
+            gold = gold_tags(example, self.heads[task])
             known = np.nonzero(gold != tags.UNKNOWN)[0]
             if not len(known):
                 gradients.append({})
@@ -366,35 +367,6 @@ class GerberaNER(TrainablePipe):
             for head, d in gradient.items():
                 gradient[head] = ops.asarray2f(d * scale)
         return loss * scale, gradients
-
-    def _gold_tags(self, example: Example, labels: list[str]):
-        """The reference's entities as tags on the predicted tokens.
-
-        An entity whose border falls inside a predicted token leaves the tokens it
-        touches unknown, as do tokens without annotation.
-        """
-        predicted, reference = example.predicted, example.reference
-        missing = reference.to_array("ENT_IOB") == 0
-        if missing.all():
-            return np.full(len(predicted), tags.UNKNOWN)
-        spans: list[tuple[int, int, str]] = []
-        unclear: list[tuple[int, int, str]] = []
-        to_predicted, to_reference = example.alignment.y2x, example.alignment.x2y
-        for ent in reference.ents:
-            touched = to_predicted[ent.start : ent.end]
-            if not len(touched):
-                continue
-            start, end = int(touched.min()), int(touched.max()) + 1
-            back = to_reference[start:end]
-            exact = back.min() == ent.start and back.max() == ent.end - 1
-            (spans if exact else unclear).append((start, end, ent.label_))
-        gold = tags.encode(spans, labels, len(predicted))
-        for start, end, label in unclear:
-            if label in labels:
-                gold[start:end] = tags.UNKNOWN
-        for i in np.nonzero(missing)[0]:
-            gold[to_predicted[int(i)]] = tags.UNKNOWN
-        return gold
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Step the encoder, and only the heads that saw an example: Adam would go on

@@ -17,6 +17,7 @@ from spacy.training import Example
 from spacy.util import minibatch
 
 from .. import tags
+from ..gold import gold_tags
 from ..layers.decoding import ScoredSpan, decode_spans
 from ..task import get_task, set_task
 
@@ -49,7 +50,7 @@ def fit_temperatures(ner, scored: list[tuple[Example, dict]]) -> dict[str, float
     found = {}
     for head, labels in ner.heads.items():
         rows = [
-            (by_head[head], ner._gold_tags(example, labels))
+            (by_head[head], gold_tags(example, labels))
             for example, by_head in scored
             if get_task(example.reference) == head and head in by_head
         ]
