@@ -1,4 +1,4 @@
-"""AdamW for a shared transformer, in place and on all cores.
+"""torch's fused AdamW for a shared transformer, in place and on all cores.
 
 thinc's own Adam runs on one core and copies every tensor several times a step, and
 it decays biases and layer norms too, which BERT's recipe does not.
@@ -6,12 +6,13 @@ it decays biases and layer norms too, which BERT's recipe does not.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import torch
 from spacy.util import registry
 from thinc.api import Optimizer, torch2xp, xp2torch
 from thinc.types import FloatsXd, Generator
+from torch.optim.adamw import adamw
 
 
 @registry.optimizers("spacy-bioner.AdamW.v1")
@@ -55,15 +56,25 @@ class AdamW(Optimizer):
             for moment in moments:
                 moment[key] = torch2xp(w.new_zeros(w.shape))
         m1, m2 = (xp2torch(moment[key]) for moment in moments)
-        self.nr_update[key] += 1
-        step, rate = self.nr_update[key], self.learn_rate * lr_scale
         if self.grad_clip and (norm := float(g.norm())) > self.grad_clip:
             g.mul_(self.grad_clip / norm)
-        m1.mul_(self.b1).add_(g, alpha=1 - self.b1)
-        m2.mul_(self.b2).addcmul_(g, g, value=1 - self.b2)
-        if w.ndim > 1:
-            w.mul_(1 - rate * self.L2)
-        scale = m2.sqrt().div_(math.sqrt(1 - self.b2**step)).add_(self.eps)
-        w.addcdiv_(m1, scale, value=-rate / (1 - self.b1**step))
+        steps_before = torch.tensor(float(self.nr_update[key]), device=w.device)
+        self.nr_update[key] += 1
+        adamw(
+            [w],
+            [g],
+            [m1],
+            [m2],
+            [],
+            [steps_before],
+            fused=True,
+            amsgrad=False,
+            beta1=self.b1,
+            beta2=self.b2,
+            lr=self.learn_rate * lr_scale,
+            weight_decay=self.L2 if w.ndim > 1 else 0.0,
+            eps=self.eps,
+            maximize=False,
+        )
         g.zero_()
         return torch2xp(w), torch2xp(g)
