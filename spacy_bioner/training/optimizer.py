@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from spacy.util import registry
 from thinc.api import Optimizer, torch2xp, xp2torch
 from thinc.types import FloatsXd, Generator
-from torch.optim.adamw import adamw
 
 
 @registry.optimizers("spacy-bioner.AdamW.v1")
@@ -50,6 +48,9 @@ class AdamW(Optimizer):
         *,
         lr_scale: float = 1.0,
     ):
+        import torch  # with the training extra only
+        from torch.optim.adamw import adamw
+
         w, g = xp2torch(weights), xp2torch(gradient)
         moments: Any = self.mom1, self.mom2
         if key not in self.mom1:
