@@ -1,12 +1,12 @@
 """What `candidate_filter` makes of language models' answers, on MTSamples' test set.
 
-    python benchmarks/filter.py DATA --arm full=TRAINED [--arm NAME=TRAINED ...]
-        [--tagger TRAINED]
+    python benchmarks/filter.py DATA RUNS
 
 DATA holds mtsamples/dev.spacy and mtsamples/candidates.spacy, the test set with the
-answers of each model and prompt as a span group `MODEL/PROMPT`. An arm is a way of
-training the filter; the same name again is another seed of it. Every filter is tuned
-on dev, on simulated candidates: no answer of a language model takes part before test.
+answers of each model and prompt as a span group `MODEL/PROMPT`. RUNS is the folder of
+`filter_train.py`: several ways of training the filter (arms), several seeds of each.
+Every filter is tuned on dev, on simulated candidates: no answer of a language model
+takes part before test.
 
 Of every group: the answers as they are, those that the filter keeps, those that it
 keeps and repairs; the tagger alone; and both, "A + B" being A and what of B touches
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import spacy
 from bootstrap import compare
+from filter_train import FULL, TAGGER, find_runs
 from results import Records, save_records
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
@@ -36,8 +37,8 @@ from spacy_bioner.training.candidates import add_candidates, create_candidate_co
 from spacy_bioner.training.filter_scorer import Counts, Place, places
 from spacy_bioner.training.filter_tuning import tune_filter
 
-COMMAND = "python benchmarks/filter.py DATA --arm ..."
-GOLD, FULL, NO_REPAIR = "gold", "full", "no repair"
+COMMAND = "python benchmarks/filter.py DATA RUNS"
+GOLD, NO_REPAIR = "gold", "no repair"
 Spans = list[set[Place]]  # of each sentence
 Found = dict[str, Spans]  # of each group of answers
 
@@ -188,7 +189,9 @@ def measure(args: argparse.Namespace) -> Records:
     gold = [places(doc.spans[GOLD]) for doc in docs]
     records = list(table("raw", raw, gold))
     arms: dict[str, list[Found]] = defaultdict(list)
-    for name, path in (arm.split("=", 1) for arm in args.arm):
+    runs = find_runs(args.runs)
+    taggers = runs.pop(TAGGER)
+    for name, path in ((name, path) for name, paths in runs.items() for path in paths):
         nlp = spacy.load(path)
         texts = encode(nlp, docs)
         for repair in (True, False) if name == FULL else (True,):
@@ -201,8 +204,8 @@ def measure(args: argparse.Namespace) -> Records:
             kind = "filtered, repaired" if repair else "filtered"
             system = kind if name == FULL else f"{kind}, {name}"
             records += table(system, found, gold, seed=seed)
-    if args.tagger:
-        tagged = run_tagger(args.tagger, docs)
+    for path in taggers[:1]:
+        tagged = run_tagger(path, docs)
         tables = {"tagger": dict.fromkeys(raw, tagged)}
         for system, found in ("raw", raw), ("filtered, repaired", arms[FULL][0]):
             for group, spans in found.items():
@@ -228,8 +231,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
-    parser.add_argument("--arm", action="append", required=True, help="NAME=TRAINED")
-    parser.add_argument("--tagger", type=Path)
+    parser.add_argument("runs", type=Path)
     parser.add_argument("--note", default="", help="how the arms were trained")
     parser.add_argument("--name", default="filter", help="of the file of results")
     args = parser.parse_args()

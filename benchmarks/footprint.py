@@ -1,16 +1,17 @@
-"""Memory, load time and installed size of a compiled pipeline.
+"""Memory, load time and installed size of a compiled pipeline, where it is at home.
 
-    python benchmarks/footprint.py COMPILED DATA
+    python benchmarks/footprint.py PACKAGE DATA
 
-Peak memory of a stream of 20,000 texts, watched at every thousand, and of one text of
-5 MB; seconds from nothing to the first entity; megabytes on disk of a fresh virtual
-environment with all the pipeline needs (--package, installed with pip). Each in a
-process of its own.
+PACKAGE, such as packages/en_bioner_gerbera, is installed with pip, with all it needs
+and nothing else, in a fresh virtual environment. Its megabytes on disk; in there, in a
+process of its own each: seconds from nothing to the first entity; peak memory of a
+stream of 20,000 texts, watched at every thousand, and of one text of 5 MB.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import resource
 import subprocess
@@ -18,8 +19,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import spacy
@@ -65,7 +66,6 @@ def stream(model: str, sentences: list[str]) -> dict[str, float]:
                 len(doc.ents)
         if done in (EVERY, TEXTS // 2, TEXTS):
             figures[f"megabytes after {done} texts"] = resident()
-        print(f"{done:6} texts  {resident():6.0f} MB", flush=True)
     return {**figures, f"peak megabytes, {TEXTS} texts": peak()}
 
 
@@ -90,30 +90,37 @@ def long_text(model: str, sentences: list[str]) -> dict[str, float]:
     }
 
 
-def installed(package: str, sentences: list[str]) -> dict[str, float]:
-    """A fresh environment's size (without pip, setuptools and wheel, which every one
-    has), and there a fresh interpreter's way to its first entity, best of three."""
-    name = Path(package).name
+@contextmanager
+def home(package: Path) -> Iterator[tuple[str, float]]:
+    """A fresh environment with the package in it.
+
+    YIELDS (tuple): Its python, and the megabytes that it takes without pip, setuptools
+        and wheel, which every one has.
+    """
+    lock = ROOT / "requirements/lock-runtime.txt"
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.check_call([sys.executable, "-m", "venv", folder])
+        python = f"{folder}/bin/python"
+        pip = [python, "-m", "pip", "install", "--quiet"]
+        empty = _megabytes(Path(folder))
+        subprocess.check_call([*pip, "--constraint", lock, ROOT, package])
+        yield python, _megabytes(Path(folder)) - empty
+
+
+def start(python: str, model: str) -> dict[str, float]:
+    """A fresh interpreter's way to its first entity, best of three."""
     code = (
         "import time; start = time.perf_counter(); import spacy; "
         "imported = time.perf_counter(); "
-        f"nlp = spacy.load({name!r}); loaded = time.perf_counter(); "
+        f"nlp = spacy.load({model!r}); loaded = time.perf_counter(); "
         "nlp('Cystic fibrosis.'); "
         "print(imported - start, loaded - imported, time.perf_counter() - loaded)"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.check_call([sys.executable, "-m", "venv", folder])
-        empty = _megabytes(Path(folder))
-        lock, python = ROOT / "requirements/lock-runtime.txt", f"{folder}/bin/python"
-        pip = [python, "-m", "pip", "install", "--quiet"]
-        subprocess.check_call([*pip, "--constraint", lock, ROOT, ROOT / package])
-        size = _megabytes(Path(folder)) - empty
-        command = [python, "-W", "ignore", "-c", code]
-        runs = [subprocess.check_output(command, text=True).split() for _ in range(3)]
+    command = [python, "-W", "ignore", "-c", code]
+    runs = [subprocess.check_output(command, text=True).split() for _ in range(3)]
     best = min(([float(x) for x in run] for run in runs), key=sum)
     parts = ("import spacy", "spacy.load", "first text")
-    seconds = {f"seconds, {part}": s for part, s in zip(parts, best, strict=True)}
-    return {"megabytes installed": size, **seconds}
+    return {f"seconds, {part}": s for part, s in zip(parts, best, strict=True)}
 
 
 def _megabytes(folder: Path) -> float:
@@ -121,21 +128,28 @@ def _megabytes(folder: Path) -> float:
     return sum(f.stat().st_size for f in files) / 1e6
 
 
+MEASURES = {"stream": stream, "long text": long_text}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("compiled")
+    parser.add_argument("package", type=Path)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--package", default="packages/en_bioner_gerbera")
+    parser.add_argument("--measure", choices=MEASURES, help="here, and print as JSON")
     args = parser.parse_args()
-    sentences, figures = read_sentences(args.data), {}
-    context = get_context("spawn")
-    for measure in (stream, long_text, installed):
-        what = args.package if measure is installed else args.compiled
-        with context.Pool(1) as pool:
-            found = pool.apply(measure, (what, sentences))
-        for name, value in found.items():
-            print(f"{name:45} {value:12,.2f}", flush=True)
-        figures.update(found)
+    model = args.package.resolve().name
+    if args.measure:
+        figures = MEASURES[args.measure](model, read_sentences(args.data))
+        print(json.dumps(figures))
+        return
+    with home(args.package.resolve()) as (python, size):
+        figures = {"megabytes installed": size, **start(python, model)}
+        for name in MEASURES:
+            command = [python, __file__, args.package, args.data, "--measure", name]
+            out = subprocess.check_output([str(part) for part in command], text=True)
+            figures.update(json.loads(out))
+    for name, value in figures.items():
+        print(f"{name:45} {value:12,.2f}")
     save_records(
         "footprint",
         [
@@ -147,7 +161,7 @@ def main() -> None:
                 "metric": metric,
                 "value": round(value, 2),
                 "seed": 0,
-                "command": "python benchmarks/footprint.py COMPILED DATA",
+                "command": "python benchmarks/footprint.py PACKAGE DATA",
                 "note": "",
             }
             for metric, value in figures.items()

@@ -141,6 +141,26 @@ def tokenization(records: Records) -> str:
     return _table(header, rows) if rows else NOTHING
 
 
+def any_tokenizer(records: Records) -> str:
+    """F1 of each corpus's head under each tokenizer, and the share of gold mentions
+    that its tokens can represent."""
+    values = _values(records, "any_tokenizer", "test")
+    systems = list(dict.fromkeys(system for system, *_ in values))
+    systems.sort(key=lambda system: system != TOKENIZERS[-1])  # ours first
+    rows = []
+    for name, (corpus, label) in ROWS.items():
+        pairs = [
+            (
+                values.get((s, corpus, "own_f")),
+                values.get((s, corpus, "aligned_percent")),
+            )
+            for s in systems
+        ]
+        if not label and any(f is not None for f, _ in pairs):
+            rows.append([name, *(f"{f:.2f} ({share:.1f})" for f, share in pairs)])
+    return _table(["corpus", *systems], rows) if rows else NOTHING
+
+
 def trials(records: Records) -> str:
     """What was tried on dev, kept or not."""
     rows = [
@@ -356,6 +376,7 @@ TABLES = {
     "types": types,
     "calibration": calibration,
     "tokenization": tokenization,
+    "any_tokenizer": any_tokenizer,
     "speed": speed,
     "fidelity": fidelity,
     "footprint": footprint,

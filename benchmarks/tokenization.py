@@ -23,11 +23,12 @@ from itertools import islice
 from pathlib import Path
 
 import spacy
+from spacy.language import Language, create_tokenizer
 from spacy.tokens import Doc
 
 from spacy_bioner.corpora import SourceDocument, get_reader
 from spacy_bioner.corpora.convert import Report, drop_duplicates
-from spacy_bioner.tokenizer import make_tokenizer
+from spacy_bioner.tokenizer import create_bioner_tokenizer
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "tokenization.json"
@@ -36,6 +37,7 @@ ON_DISK = {"train": "train", "dev": "devel", "test": "test"}
 BC5CDR_TRAIN_DOCUMENTS = 500  # the first of the TrainDev file, the rest is dev
 
 Tokenize = Callable[[str], Doc]
+MakeTokenizer = Callable[[Language], Tokenize]
 Key = tuple[str, str, int, int]  # corpus, document, start, end
 Splits = Iterator[tuple[str, Iterable[SourceDocument]]]
 
@@ -150,14 +152,19 @@ CORPORA: dict[str, tuple[str, Callable[[Path], Splits]]] = {
 }
 
 
-def tokenizers() -> dict[str, Tokenize]:
-    """The systems to compare, by name."""
-    systems: dict[str, Tokenize] = {"spaCy default": spacy.blank("en").tokenizer}
+def tokenizers() -> dict[str, MakeTokenizer]:
+    """The systems to compare, by name; those of packages that are not installed are
+    left out."""
+    systems: dict[str, MakeTokenizer] = {"spaCy default": create_tokenizer()}
     if find_spec("scispacy"):
         from scispacy.custom_tokenizer import combined_rule_tokenizer
 
-        systems["scispaCy 0.6.2"] = combined_rule_tokenizer(spacy.blank("en"))
-    systems["spacy-bioner"] = make_tokenizer(spacy.blank("en").vocab)
+        systems["scispaCy 0.6.2"] = combined_rule_tokenizer
+    if find_spec("medspacy"):  # with spaCy 3.8 on Python 3.12 only
+        from medspacy.custom_tokenizer import create_medspacy_tokenizer
+
+        systems["medspaCy 1.3.1"] = create_medspacy_tokenizer
+    systems["spacy-bioner"] = create_bioner_tokenizer()
     return systems
 
 
@@ -249,7 +256,8 @@ def main() -> None:
     parser.add_argument("--write-lists", action="store_true")
     arguments = parser.parse_args()
     listed = set() if arguments.write_lists else read_lists()
-    systems, rows, found = tokenizers(), [], {name: set() for name in tokenizers()}
+    systems = {name: make(spacy.blank("en")) for name, make in tokenizers().items()}
+    rows, found = [], {name: set() for name in systems}
     print(
         f"{'corpus':13}{'system':15}{'mentions':>8}{'missed':>7}{'aligned %':>10}"
         f"{'or listed':>10}{'tok/1000':>9}{'tok/doc':>9}"

@@ -69,13 +69,13 @@ def cut_windows(
     starts = np.round(np.linspace(0, n_pieces - size, count)).astype("int64")
     # Border between neighbours: the middle of what they share.
     borders = (starts[1:] + starts[:-1] + size) // 2
-    known = _fill_forward(first)
-    owner = np.searchsorted(borders, known, side="right")  # (tokens,)
-    windows = []
-    for i, start in enumerate(starts.tolist()):
-        tokens = np.nonzero(owner == i)[0]
-        rows = np.where(first[tokens] < 0, -1, first[tokens] - start)
-        windows.append(Window(start, start + size, tokens, rows))
+    ends = [*np.searchsorted(_fill_forward(first), borders).tolist(), n_tokens]
+    windows, token = [], 0
+    for start, end in zip(starts.tolist(), ends, strict=True):
+        own = first[token:end]
+        rows = np.where(own < 0, -1, own - start)
+        windows.append(Window(start, start + size, np.arange(token, end), rows))
+        token = end
     return windows
 
 

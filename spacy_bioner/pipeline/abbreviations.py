@@ -15,7 +15,7 @@ from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..confidence import place_of, scores_of
+from ..confidence import Place, place_of, scores_of
 from ..errors import BionerError, Errors
 from ..spans import best_first, set_entities
 
@@ -53,18 +53,21 @@ class AbbreviationEntities(Pipe):
         """Write `doc.ents` and the span group.
 
         A short form from its definition on becomes an entity where its long form is
-        exactly one. An entity of another type that overlaps it gives way, whole; one
-        of the same type stays as it is.
+        exactly one. An entity that stands there gives way, whole, unless it goes on
+        beyond the short form (*APC gene*), is surer than the long form or of its type.
         """
         ents = {(ent.start, ent.end): ent for ent in doc.ents}
+        by_token = {i: ent for ent in doc.ents for i in range(ent.start, ent.end)}
         scores = scores_of(doc)
         rows = []
         for short, long in abbreviations_of(doc):
             if long in ents and _follows(short, long):
                 ent = ents[long]
                 span = Span(doc, *short, label=ent.label, kb_id=ent.kb_id)
-                if all(token.ent_type != ent.label for token in span):
-                    rows.append((span, scores.get(place_of(ent), math.nan), long))
+                score = scores.get(place_of(ent), math.nan)
+                there = [by_token[i] for i in range(*short) if i in by_token]
+                if not any(_stays(old, span, score, scores) for old in there):
+                    rows.append((span, score, long))
         keep = best_first(
             [(span.start, span.end) for span, *_ in rows],
             [0.0 if math.isnan(score) else score for _, score, _ in rows],
@@ -101,6 +104,13 @@ def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int
             yield short, (one["long_start"], one["long_end"])
         else:
             yield (one.start, one.end), (one._.long_form.start, one._.long_form.end)
+
+
+def _stays(old: Span, new: Span, score: float, scores: dict[Place, float]) -> bool:
+    """Whether an entity is kept where a short form would be one of that score."""
+    beyond = old.start < new.start or old.end > new.end
+    surer = scores.get(place_of(old), math.nan) > score  # False for what has no score
+    return old.label == new.label or beyond or surer
 
 
 def _follows(short: tuple[int, int], long: tuple[int, int]) -> bool:

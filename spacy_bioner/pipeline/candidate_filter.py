@@ -6,7 +6,6 @@ away, the best-scoring one stands for it, if it is likely enough.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,22 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
 from ..errors import BionerError, Errors
-from ..layers.match_loss import contrastive_loss
-from ..layers.nesting import without_crossings
-from ..layers.span_loss import sigmoid, span_loss
+from ..layers.span_choice import (
+    OVERLAPS,
+    Judged,
+    Rows,
+    choose,
+    rows_of,
+    unique_variants,
+)
+from ..layers.span_loss import sigmoid
 from ..layers.span_variants import variants
 from ..models.span_matcher import Logits, Queries
 from ..spans import POLICIES, best_first, set_entities
-from ..training.gold import aligned, find_gold
-from ..training.negatives import Rows, Sample, SpanNegatives, Text
+from ..training.filter_samples import draw_samples, filter_loss, read_text
+from ..training.gold import find_gold
+from ..training.negatives import Sample, SpanNegatives, Text
 
-OVERLAPS = ("flat", "nested", "all")
 ANY_TYPE = ""  # the label whose vector is zero: an entity of whatever type
 
 default_config = """
@@ -125,7 +130,7 @@ def make_candidate_filter(
     overlap (str): Of spans that overlap the likelier stays: "flat"; of those that
         cross only: "nested"; "all" stay.
     ents_policy (str): Write `doc.ents` too: "replace", "keep" or "prefer", as in
-        `gerbera_ner`; null does not.
+        `gerbera_ner`; null does not. The span group then says so: `attrs["ents"]`.
     contrastive_weight (float): Of ranking each gold span above its own perturbations,
         beside the cross-entropy of all spans; 0 leaves it out.
     label_dropout (float): How often a document teaches what any entity looks like,
@@ -149,31 +154,6 @@ def make_candidate_filter(
         label_dropout=label_dropout,
         scorer=scorer,
     )
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A document's candidates and the scores of their variants.
-
-    labels (list): The names that the numbers in `candidates` stand for.
-    candidates (array): (candidates, 3), start, end (exclusive) and label, each once.
-    places (array): (candidates, variants, 2); the candidate itself is the first.
-    logits (array): (candidates, variants), -inf where there is no such span.
-    """
-
-    labels: list[str]
-    candidates: Rows
-    places: NDArray[np.int64]
-    logits: NDArray[np.float32]
-
-    def best(self) -> tuple[Rows, NDArray[np.float32], NDArray[np.bool_]]:
-        """The variant that stands for each candidate: the span (candidates, 3), its
-        logit, and whether it is another than the candidate."""
-        chosen = self.logits.argmax(axis=1)  # of equals the first: the candidate
-        row = np.arange(len(self.candidates))
-        places = self.places[row, chosen]
-        spans = np.column_stack([places, self.candidates[:, 2]])
-        return spans, self.logits[row, chosen], chosen > 0
 
 
 class CandidateFilter(TrainablePipe):
@@ -257,38 +237,26 @@ class CandidateFilter(TrainablePipe):
         """The scores of every candidate's variants; documents are not changed."""
         docs = list(docs)
         labels: dict[str, int] = {}
-        found = [self._candidates(doc, labels) for doc in docs]
+        key = self.cfg["candidates_key"]
+        found = [rows_of(doc.spans.get(key, ()), labels) for doc in docs]
         window = self.cfg["window"] if self.cfg["repair"] else 0
         looked = [
             variants(rows, window, doc.to_array("IS_SPACE") == 0)
             for rows, doc in zip(found, docs, strict=True)
         ]
-        asked, back = [], []
-        for rows, (places, valid) in zip(found, looked, strict=True):
-            repeated = np.broadcast_to(rows[:, None, 2:], (*valid.shape, 1))
-            spans = np.concatenate([places, repeated], axis=2)[valid]
-            once, inverse = np.unique(spans, axis=0, return_inverse=True)
-            asked.append(once)
-            back.append(inverse.reshape(-1))
-        logits = self._score(docs, asked, list(labels))
-        judged = []
-        for i, (places, valid) in enumerate(looked):
-            table = np.full(valid.shape, -np.inf, dtype="float32")
-            table[valid] = logits[i][back[i]]
-            judged.append(Judged(list(labels), found[i], places, table))
-        return judged
-
-    def _candidates(self, doc: Doc, labels: dict[str, int]) -> Rows:
-        """The candidates of a document; labels that are new are numbered."""
-        rows = [
-            (span.start, span.end, labels.setdefault(span.label_, len(labels)))
-            for span in doc.spans.get(self.cfg["candidates_key"], ())
-            if len(span)
+        asked = [
+            unique_variants(rows, *around)
+            for rows, around in zip(found, looked, strict=True)
         ]
-        return np.unique(np.array(rows, dtype="int64").reshape(-1, 3), axis=0)
-
-    def _has(self, doc: Doc) -> bool:
-        return self.cfg["candidates_key"] in doc.spans
+        scored = self._score(docs, [spans for spans, _ in asked], list(labels))
+        judged = []
+        for rows, (places, valid), (_, back), logits in zip(
+            found, looked, asked, scored, strict=True
+        ):
+            table = np.full(valid.shape, -np.inf, dtype="float32")
+            table[valid] = logits[back]
+            judged.append(Judged(list(labels), rows, places, table))
+        return judged
 
     def _score(
         self, docs: list[Doc], spans: list[Rows], labels: list[str]
@@ -302,38 +270,20 @@ class CandidateFilter(TrainablePipe):
 
     def set_annotations(self, docs: Iterable[Doc], judged: list[Judged]) -> None:
         """Write the span group and, if asked for, `doc.ents`."""
-        key = self.cfg["spans_key"]
+        key, policy = self.cfg["spans_key"], self.cfg["ents_policy"]
         for doc, found in zip(docs, judged, strict=True):
-            rows, scores, repaired = self.choose(found)
-            spans = [Span(doc, i, j, found.labels[k]) for i, j, k in rows.tolist()]
-            doc.spans[key] = SpanGroup(
-                doc,
-                name=key,
-                spans=spans,
-                attrs={"scores": scores, "repaired": repaired},
+            rows, scores, repaired = choose(
+                found, self.probabilities, self.cfg["threshold"], self.cfg["overlap"]
             )
-            if self.cfg["ents_policy"]:
+            spans = [Span(doc, i, j, found.labels[k]) for i, j, k in rows.tolist()]
+            attrs: dict[str, Any] = {"scores": scores, "repaired": repaired}
+            if policy:
+                attrs["ents"] = True
+            doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs=attrs)
+            if policy:
                 places = [(span.start, span.end) for span in spans]
                 best = best_first(places, scores.tolist())
-                ents = [spans[i] for i in best]
-                set_entities(doc, ents, self.cfg["ents_policy"])
-
-    def choose(
-        self, judged: Judged
-    ) -> tuple[Rows, NDArray[np.float32], NDArray[np.bool_]]:
-        """The spans that are kept, in text order, outer ones first: (spans, 3), their
-        probabilities, and which are repaired."""
-        spans, logits, repaired = judged.best()
-        scores = self.probabilities(logits).astype("float32")
-        # where a repaired span is a candidate as well, that one stands for both
-        order = np.lexsort((repaired, spans[:, 2], -spans[:, 1], spans[:, 0]))
-        order = order[scores[order] >= self.cfg["threshold"]]
-        spans, scores, repaired = spans[order], scores[order], repaired[order]
-        new = np.ones(len(spans), dtype=bool)
-        new[1:] = (spans[1:] != spans[:-1]).any(axis=1)
-        spans, scores, repaired = spans[new], scores[new], repaired[new]
-        free = _without_overlaps(spans, scores, self.cfg["overlap"])
-        return spans[free], scores[free], repaired[free]
+                set_entities(doc, [spans[i] for i in best], policy)
 
     # Training
 
@@ -367,72 +317,29 @@ class CandidateFilter(TrainablePipe):
         return losses
 
     def draw(self, examples: list[Example]) -> tuple[list[Sample], list[str]]:
-        """What a batch teaches this time.
-
-        The draws follow numpy's state: they differ from step to step, and a training
-        with the same seed, or one that goes on, makes the same.
-
-        RETURNS (tuple): The spans of each example, none for one without annotation,
-            and the texts of their labels.
-        """
-        rng = np.random.default_rng(np.random.randint(2**31))
-        nothing = Sample(np.zeros((0, 3), "int64"), np.zeros(0, "int64"), 0)
+        """What a batch teaches this time: the spans of each example, and the texts of
+        their labels; see `draw_samples`."""
         texts = [*map(self.label_text, self.labels), ANY_TYPE]
-        samples = []
-        for example in examples:
-            text = self.read(example)
-            if text is None:
-                samples.append(nothing)
-            elif rng.random() < self.cfg["label_dropout"]:
-                samples.append(_with_label(self.negatives(_untyped(text), rng), -1))
-            else:
-                samples.append(self.negatives(text, rng))
-        last = len(texts) - 1
-        for sample in samples:
-            sample.spans[sample.spans[:, 2] < 0, 2] = last
+        samples = draw_samples(
+            map(self.read, examples),
+            self.negatives,
+            self.cfg["label_dropout"],
+            len(texts) - 1,
+        )
         return samples, texts
 
     def read(self, example: Example) -> Text | None:
-        """What an example's reference says about its predicted tokens.
-
-        RETURNS (Text): None if it is not annotated, or has no tokens.
-        """
-        numbers = {label: i for i, label in enumerate(self.labels)}
-        gold = find_gold(example, self.cfg["gold_key"], numbers)
-        if gold is None or not len(example.predicted):
-            return None
-        key = self.cfg["candidates_key"]
-        if self._has(example.predicted):
-            rows = self._candidates(example.predicted, numbers)
-        elif self._has(example.reference):
-            rows, _ = aligned(example, example.reference.spans[key], numbers)
-        else:
-            rows = np.zeros((0, 3), dtype="int64")
-        known = rows[rows[:, 2] < len(self.labels)]
-        word = example.predicted.to_array("IS_SPACE") == 0
-        return Text(*gold, word, len(self.labels), known)
+        """What an example's reference says about its predicted tokens."""
+        keys = self.cfg["gold_key"], self.cfg["candidates_key"]
+        return read_text(example, self.labels, *keys)
 
     def get_loss(self, samples: list[Sample], logits: Any):
-        """Mean cross-entropy of all spans, and that of the gold spans among their own
-        perturbations.
-
-        RETURNS (tuple): The loss, and its gradient for each document.
-        """
-        weight, ops = self.cfg["contrastive_weight"], self.model.ops
-        spans = max(sum(len(sample.spans) for sample in samples), 1)
-        gold = max(sum(sample.gold for sample in samples), 1)
-        loss, gradients = 0.0, []
-        for sample, scores in zip(samples, logits, strict=True):
-            x = ops.to_numpy(scores)
-            truth = np.arange(len(x)) < sample.gold
-            part, gradient = span_loss(x, truth, np.ones_like(truth))
-            loss, gradient = loss + part / spans, gradient / spans
-            if weight:
-                part, ranking = contrastive_loss(x, sample.anchor, sample.gold)
-                loss += weight * part / gold
-                gradient = gradient + ranking * np.float32(weight / gold)
-            gradients.append(ops.asarray1f(gradient.astype("float32")))
-        return loss, gradients
+        """RETURNS (tuple): The loss, and its gradient for each document; see
+        `filter_loss`."""
+        ops = self.model.ops
+        scores = [ops.to_numpy(x) for x in logits]
+        loss, gradients = filter_loss(samples, scores, self.cfg["contrastive_weight"])
+        return loss, [ops.asarray1f(gradient) for gradient in gradients]
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Step, unless nothing was learnt from: Adam would go on moving the weights
@@ -475,31 +382,3 @@ def _check(setting: str, value: Any, known: tuple) -> None:
     if value not in known:
         message = Errors.B202.format(setting=setting, value=value, known=known)
         raise BionerError(message)
-
-
-def _untyped(text: Text) -> Text:
-    """The same document with one label for all."""
-    gold, found = text.gold.copy(), text.candidates.copy()
-    gold[:, 2] = found[:, 2] = 0
-    return Text(gold, text.known, text.word, 1, found)
-
-
-def _with_label(sample: Sample, label: int) -> Sample:
-    sample.spans[:, 2] = label
-    return sample
-
-
-def _without_overlaps(
-    spans: Rows, scores: NDArray[np.float32], overlap: str
-) -> NDArray[np.bool_]:
-    """Which spans stay.
-
-    spans (array): In text order, outer ones first.
-    """
-    if overlap == "nested":
-        return without_crossings(spans, scores)
-    keep = np.ones(len(spans), dtype=bool)
-    if overlap == "flat":
-        keep[:] = False
-        keep[best_first(spans[:, :2].tolist(), scores.tolist())] = True
-    return keep

@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from ..errors import BionerError, Errors
 from ..models.encoding import encode, frame, uncut
 from ..models.onnx import Compiled, make_session
 from ..sample import SENTENCES
-from ..training.outliers import FP32_LAYER, tame_outliers
+from ..training.outliers import FP32_LAYER, shrink_attention, tame_outliers
 from .embeddings import quantize_rows
 from .parts import PARTS, Part
 
@@ -36,7 +37,7 @@ OPSET = 17
 IN_FP32 = re.compile(rf"/tags/|/{FP32_LAYER}/")  # small, and they decide
 FLOAT = 1  # onnx.TensorProto.FLOAT, the type of what the fusing left untyped
 TOLERANCE = 1e-3  # of fp32 logits
-Windows = Sequence[tuple[NDArray, NDArray]]  # ids and word shapes, (pieces,) each
+Windows = Sequence[tuple[NDArray, NDArray, NDArray]]  # what a call of the graph reads
 
 
 def compile_pipeline(
@@ -132,7 +133,8 @@ def _make_windows(nlp: Language, encoder: Any, texts: Sequence[str]) -> Windows:
         pieces = encode(uncut(tokenizer.backend_tokenizer), nlp.make_doc(text), *size)
         for window in pieces.windows:
             ids, shapes = frame(pieces, window, *special)
-            windows.append((ids, shapes * attrs["word_shapes"]))
+            shapes *= attrs["word_shapes"]
+            windows.append((ids, shapes, window.rows + 1))
     return windows
 
 
@@ -164,13 +166,16 @@ def make_graph(
     module = _make_module(encoder, parts)
     if windows is not None:
         report("finding the activations that int8 cannot hold")
-        tame_outliers(module.body, windows)
+        run = partial(_run_all, module, windows)
+        at_attention = tame_outliers(module.body.encoder, run)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "graph.onnx"
         report("exporting to ONNX")
         _export(module, path)
         report("fusing attention, layer norms and activations")
         _fuse(module.body.config, path)
+        if windows is not None:
+            _edit(path, partial(shrink_attention, factors=at_attention))
         report("checking the graph's scores against the encoder's")
         _check(path, module, encoder)
         if windows is not None:
@@ -188,7 +193,10 @@ def _make_module(encoder, parts: Sequence[Any]):
         copy.deepcopy(encoder.config), attn_implementation="eager"
     )
     body.load_state_dict(encoder.state_dict())
-    if not (hasattr(body, "embeddings") and hasattr(body, "encoder")):
+    last = list(getattr(getattr(body, "encoder", None), "layer", []))[-1:]
+    parts_of_last = ("attention", "intermediate", "output")
+    whole = last and all(hasattr(last[0], part) for part in parts_of_last)
+    if not (whole and hasattr(body, "embeddings")):
         raise BionerError(Errors.B507.format(encoder=type(encoder).__name__))
 
     class Tagger(torch.nn.Module):
@@ -198,14 +206,27 @@ def _make_module(encoder, parts: Sequence[Any]):
             self.parts = torch.nn.ModuleList(parts)
 
         def forward(self, ids, shapes, rows):
-            vectors = body.embeddings(input_ids=ids[None], token_type_ids=shapes[None])
-            return self.score(body.encoder(vectors)[0][0], rows)
+            states = body.embeddings(input_ids=ids[None], token_type_ids=shapes[None])
+            *layers, last = body.encoder.layer
+            for layer in layers:
+                states = layer(states)[0]
+            # From here on nothing is asked of pieces that no token is read at.
+            states = last.attention(states)[0][0][rows]
+            return self.score(last.output(last.intermediate(states), states))
 
-        def score(self, states, rows):
-            """states: (pieces, width); rows: (tokens,)"""
-            return torch.cat([part(states[rows]) for part in self.parts], dim=-1)
+        def score(self, states):
+            """states: (tokens, width)"""
+            return torch.cat([part(states) for part in self.parts], dim=-1)
 
     return Tagger().float().eval()
+
+
+def _run_all(module, windows: Windows) -> None:
+    import torch
+
+    with torch.no_grad():
+        for window in windows:
+            module(*map(torch.from_numpy, window))
 
 
 def _sample_inputs(module, pieces: int):
@@ -270,7 +291,8 @@ def _check(path: Path, module, encoder) -> None:
         was_training = encoder.training
         with torch.no_grad():
             states = encoder.eval()(input_ids=ids[None], token_type_ids=shapes[None])
-            wanted = module.score(states.last_hidden_state[0].float().cpu(), inputs[2])
+            read = states.last_hidden_state[0].float().cpu()[inputs[2]]
+            wanted = module.score(read)
         encoder.train(was_training)
         names = ("ids", "shapes", "rows")
         arrays = {k: v.numpy() for k, v in zip(names, inputs, strict=True)}
@@ -297,8 +319,15 @@ def _quantize(path: Path) -> None:
         nodes_to_exclude=[name for name in layers if IN_FP32.search(name)],
         extra_options={"DefaultTensorType": FLOAT},
     )
+    _edit(path, quantize_rows)
+
+
+def _edit(path: Path, change: Callable[[Any], None]) -> None:
+    """Change a saved graph in place."""
+    import onnx
+
     model = onnx.load(path)
-    quantize_rows(model)
+    change(model)
     onnx.save(model, path)
 
 

@@ -232,7 +232,10 @@ class InstructNER(TrainablePipe):
             doc,
             name=self.cfg["spans_key"],
             spans=[Span(doc, *span[:3]) for span in spans],
-            attrs={"scores": np.array([span[3] for span in spans], dtype="float32")},
+            attrs={
+                "ents": self.cfg["ents_policy"] != NO_ENTS,
+                "scores": np.array([span[3] for span in spans], dtype="float32"),
+            },
         )
 
     # Training

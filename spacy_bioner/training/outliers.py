@@ -1,71 +1,101 @@
 """Keep an encoder's largest activations out of its int8 layers.
 
 The int8 scale of a layer's input is that of its largest value, and in BERT-like
-encoders a few channels (most of them at the first token) are many times as large as
-all others: what is left for the others is coarse. As in LLM.int8() (Dettmers et al.,
-NeurIPS 2022), those channels take a way of their own in fp32. Where attention made
-them, they are shrunk instead, at no cost: divided where their values are made, their
-weights multiplied (SmoothQuant, Xiao et al., ICML 2023). Which channels they are hardly
-depends on the text (Sun et al., "Massive Activations", COLM 2024), so they are found
-once, on sample text.
+encoders a few channels (most of them at the first token) are many times as large as all
+others: what is left for the others is coarse. They are shrunk, and their weights
+multiplied by as much (SmoothQuant, Xiao et al., ICML 2023): those that attention mixes
+at no cost, where their values are made; those that enter attention or a feed-forward
+layer on the doorstep. The inner ones of a feed-forward layer, which are larger still,
+take a way of their own in fp32, as in LLM.int8() (Dettmers et al., NeurIPS 2022). Which
+channels they are hardly depends on the text (Sun et al., "Massive Activations", COLM
+2024), so they are found once, on sample text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 from numpy.typing import NDArray
 
+Floats1d = NDArray[np.float32]
 MOST = 4  # channels of a layer
 RATIO = 1.5  # how much larger they are than all the others
 POWER = 0.8  # of what is shrunk; with 1 the weights would bear all of it
 FP32_LAYER = "outliers"  # its name in the exported graph
-FUSED = ("query", "key", "value")  # layers that become one node with the attention
+READ_TOGETHER = ("key", "value")  # with "query"
 
 
-def tame_outliers(
-    body, windows: Sequence[tuple[NDArray, NDArray]], scope: str = "encoder"
-) -> None:
-    """Give the outlier channels of an encoder's linear layers their own small layer,
-    or shrink them.
+def tame_outliers(encoder, run: Callable[[], object]) -> list[Floats1d]:
+    """Shrink the outlier channels of an encoder's linear layers, or give them a small
+    layer of their own.
 
     What the encoder computes stays the same.
 
-    body (transformers.PreTrainedModel): Changed in place.
-    windows (sequence): Ids and word shapes of sample text.  # (pieces,) each
-    scope (str): The part of `body` whose linear layers are looked at.
+    encoder (torch.nn.Module): Layers like BERT's. Changed in place.
+    run (callable): Runs it on sample text.
+    RETURNS (list): What `shrink_attention` needs: for each layer what its attention's
+        input is to be divided by.  # (width,) each
     """
     import torch
 
     layers = {
         name: layer
-        for name, layer in body.get_submodule(scope).named_modules(prefix=scope)
-        if isinstance(layer, torch.nn.Linear) and not name.endswith(FUSED)
+        for name, layer in encoder.named_modules()
+        if isinstance(layer, torch.nn.Linear) and not name.endswith(READ_TOGETHER)
     }
-    for name, peak in _peaks(body, layers, windows).items():
+    at_attention = []
+    for name, peak in _peaks(layers, run).items():
         highest = peak.topk(min(MOST + 1, len(peak)))
         usual = highest.values[-1].clamp(min=1e-6)
         above = highest.values > RATIO * usual
-        if not above.any():
-            continue
+        factor = (peak / usual).clamp(min=1) ** POWER
         parent, _, own = name.rpartition(".")
-        if parent.endswith("attention.output"):
-            factor = (peak / usual).clamp(min=1) ** POWER
-            value = body.get_submodule(parent.replace("output", "self")).value
-            _shrink(value, layers[name], factor)
+        if name.endswith("query"):
+            at_attention.append(factor.numpy())
+        elif not above.any():
+            continue
+        elif parent.endswith("attention.output"):
+            value = encoder.get_submodule(parent.replace("output", "self")).value
+            value.weight.data /= factor[:, None]
+            value.bias.data /= factor
+            layers[name].weight.data *= factor
+        elif parent.endswith("intermediate"):
+            shrunk = _make_shrunk(layers[name], factor)
+            setattr(encoder.get_submodule(parent), own, shrunk)
         else:
             split = _make_split(layers[name], highest.indices[above])
-            setattr(body.get_submodule(parent), own, split)
+            setattr(encoder.get_submodule(parent), own, split)
+    return at_attention
 
 
-def _shrink(value, mixed, factor) -> None:
-    """Divide the channels of what attention mixes by a number each."""
-    value.weight.data /= factor[:, None]
-    value.bias.data /= factor
-    mixed.weight.data *= factor
+def shrink_attention(model, factors: Sequence[Floats1d]) -> None:
+    """Divide the input of each attention, and multiply its weights.
+
+    model (onnx.ModelProto): A graph in which each attention is one node, with its
+        three linear layers; torch's modules cannot be changed so: they would not
+        become one node any more. Changed in place.
+    factors (sequence): From `tame_outliers`.
+    """
+    from onnx import helper, numpy_helper
+
+    tables = {table.name: table for table in model.graph.initializer}
+    left, nodes = iter(factors), []
+    for node in model.graph.node:
+        if node.op_type == "Attention":
+            factor, table = next(left), tables[node.input[1]]
+            weights = numpy_helper.to_array(table) * factor[:, None]
+            table.CopyFrom(numpy_helper.from_array(weights, table.name))
+            share, shrunk = f"{node.name}_share", f"{node.name}_shrunk"
+            model.graph.initializer.append(numpy_helper.from_array(1 / factor, share))
+            nodes.append(helper.make_node("Mul", [node.input[0], share], [shrunk]))
+            node.input[0] = shrunk
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
-def _peaks(body, layers: dict, windows: Sequence[tuple[NDArray, NDArray]]) -> dict:
+def _peaks(layers: dict, run: Callable[[], object]) -> dict:
     """The largest absolute value of each input channel of each layer."""
     import torch
 
@@ -73,7 +103,7 @@ def _peaks(body, layers: dict, windows: Sequence[tuple[NDArray, NDArray]]) -> di
 
     def watch(name: str):
         def look(layer, inputs) -> None:
-            values = inputs[0].flatten(end_dim=-2).abs()  # (pieces, channels)
+            values = inputs[0].detach().flatten(end_dim=-2).abs()  # (pieces, channels)
             peaks[name] = torch.maximum(peaks[name], values.amax(dim=0))
 
         return look
@@ -81,15 +111,27 @@ def _peaks(body, layers: dict, windows: Sequence[tuple[NDArray, NDArray]]) -> di
     hooks = [
         layer.register_forward_pre_hook(watch(name)) for name, layer in layers.items()
     ]
-    with torch.no_grad():
-        for ids, shapes in windows:
-            body(
-                input_ids=torch.from_numpy(ids)[None],
-                token_type_ids=torch.from_numpy(shapes)[None],
-            )
+    run()
     for hook in hooks:
         hook.remove()
     return peaks
+
+
+def _make_shrunk(dense, factor):
+    """A linear layer that divides its input's channels by a number each."""
+    import torch
+
+    class Shrunk(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = dense
+            self.dense.weight.data *= factor
+            self.register_buffer("share", 1 / factor)
+
+        def forward(self, x):
+            return self.dense(x * self.share)
+
+    return Shrunk()
 
 
 def _make_split(dense, channels):

@@ -89,18 +89,28 @@ def test_a_long_form_without_a_score_gives_none(extensions):
     assert all(math.isnan(s) for s in doc.spans["abbreviations"].attrs["scores"])
 
 
-def test_entities_give_way_unless_they_have_the_type_already(extensions):
+def test_entities_give_way_unless_they_are_longer_or_have_the_type(extensions):
     doc, pipe = make(
-        ents=[(0, 1, "GENE"), (*LONG, "DISEASE"), (15, 17, "GENE"), (18, 20, "DISEASE")]
+        ents=[(0, 1, "GENE"), (*LONG, "DISEASE"), (9, 10, "GENE"), (15, 17, "GENE")]
+        + [(18, 20, "DISEASE")]
     )
     pipe(doc)
     assert entities(doc) == [
         ("PA", "GENE"),  # before the definition
         ("pernicious anemia", "DISEASE"),
         ("PA", "DISEASE"),
-        ("PA", "DISEASE"),
+        ("PA improved", "GENE"),
         ("severe PA", "DISEASE"),
     ]
+
+
+@pytest.mark.parametrize("score, label", [(0.8, "GENE"), (0.7, "DISEASE")])
+def test_entities_that_are_surer_than_the_long_form_stay(extensions, score, label):
+    doc, pipe = make(ents=[(*LONG, "DISEASE"), (15, 16, "GENE")])
+    doc.spans["ner"] = list(doc.ents)
+    doc.spans["ner"].attrs.update(scores=[0.75, score], ents=True)
+    pipe(doc)
+    assert {ent.start: ent.label_ for ent in doc.ents}[15] == label
 
 
 @pytest.mark.parametrize("ents", [(), ((7, 8, "DISEASE"),), ((5, 8, "DISEASE"),)])

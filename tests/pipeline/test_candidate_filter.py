@@ -13,6 +13,7 @@ from thinc.api import fix_random_seed
 from toy import TOK2VEC, annotate, example, transformer_pipeline
 from toy import step as one_step
 
+from spacy_bioner.confidence import score_of
 from spacy_bioner.errors import BionerError
 from spacy_bioner.training.candidates import add_candidates
 from spacy_bioner.training.filter_tuning import tune_filter
@@ -149,7 +150,16 @@ def test_entities_are_written_where_asked(trained):
     cfg["ents_policy"] = "replace"
     doc = trained(with_candidates(trained, "No p53 was found .", (0, 2, "GENE")))
     cfg["ents_policy"] = None
-    assert [ent.text for ent in doc.ents] == ["p53"]
+    (ent,) = doc.ents
+    assert ent.text == "p53"
+    assert score_of(ent) == pytest.approx(doc.spans["filtered"].attrs["scores"][0])
+
+
+def test_a_group_without_entities_scores_none(trained):
+    doc = with_candidates(trained, "No p53 was found .", (0, 2, "GENE"))
+    doc.ents = [Span(doc, 1, 2, "GENE")]
+    (ent,) = trained(doc).ents
+    assert score_of(ent) is None and score_of(ent, "filtered") > 0.5
 
 
 @pytest.mark.parametrize(("overlap", "found"), [("flat", 1), ("nested", 2), ("all", 3)])

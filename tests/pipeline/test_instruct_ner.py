@@ -10,6 +10,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from toy import SENTENCES, annotate
 
+from spacy_bioner.confidence import score_of
 from spacy_bioner.errors import BionerError
 from spacy_bioner.instruction import get_types, set_types
 from spacy_bioner.task import set_task
@@ -193,6 +194,7 @@ def test_entities_that_are_there(trained, policy, expected):
     doc = nlp("Asthma and psoriasis respond to steroids .")
     assert [(ent.text, ent.label_) for ent in doc.ents] == expected
     assert ("Asthma", "DISEASE") in spans(doc)
+    assert (score_of(doc.ents[-1]) is None) == (policy == "none")
 
 
 def test_nothing_to_read(untrained):

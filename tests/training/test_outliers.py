@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
 
-from spacy_bioner.training.outliers import MOST, tame_outliers
+from spacy_bioner.training.outliers import MOST, shrink_attention, tame_outliers
 
 
 @pytest.fixture
@@ -30,33 +31,61 @@ def largest(body, ids, layer) -> list[float]:
 def test_outlier_channels_are_split_off_or_shrink_and_the_states_stay(body):
     import torch
 
-    layer = body.encoder.layer[1]
+    before_it, layer = body.encoder.layer
+    before_it.output.LayerNorm.bias.data[4] = 80.0
     layer.intermediate.dense.bias.data[[3, 8]] = 200.0
     layer.attention.self.value.bias.data[5] = 90.0
+    layer.attention.output.LayerNorm.bias.data[2] = 70.0
     ids = np.arange(20) % 60
-    windows = [(ids, ids * 0), (ids[:5], ids[:5] * 0)]
     inputs = {"input_ids": torch.from_numpy(ids)[None]}
     mixed = layer.attention.output.dense
     before = body(**inputs).last_hidden_state.detach()
     assert largest(body, ids, mixed)[-1] > 50
-    tame_outliers(body, windows)
+    factors = tame_outliers(body.encoder, lambda: body(**inputs))
     after = body(**inputs).last_hidden_state.detach()
     np.testing.assert_allclose(after, before, atol=1e-4)
     split = layer.output.dense
     assert np.nonzero(split.keep.numpy() == 0)[0].tolist() == [3, 8]
     assert split.outliers.in_features == 2
-    peaks = largest(body, ids, mixed)
-    assert peaks[-1] < 5 * peaks[-MOST - 1]
+    for shrunk in (mixed, layer.intermediate.dense.dense):
+        peaks = largest(body, ids, shrunk)
+        assert peaks[-1] < 5 * peaks[-MOST - 1]
     # What is one node with the attention, or follows it, stays a plain layer.
     attention = layer.attention
     for plain in (attention.output.dense, attention.self.query, attention.self.value):
         assert isinstance(plain, torch.nn.Linear)
+    assert [int(factor.argmax()) for factor in factors][1] == 4
+    assert (np.sort(factors[1])[:-MOST] == 1).all() and factors[1].max() > 5
+
+
+def test_attention_in_a_graph_computes_the_same_from_a_shrunk_input():
+    from onnx import TensorProto, helper, numpy_helper
+    from onnxruntime import InferenceSession
+
+    rng = np.random.default_rng(0)
+    arrays = {"w": rng.normal(size=(4, 12)), "b": rng.normal(size=12)}
+    tables = [numpy_helper.from_array(v.astype("f"), k) for k, v in arrays.items()]
+    made = {"name": "attention", "domain": "com.microsoft", "num_heads": 2}
+    node = helper.make_node("Attention", ["x", "w", "b"], ["y"], **made)
+    ends = [helper.make_tensor_value_info(k, TensorProto.FLOAT, None) for k in "xy"]
+    graph = helper.make_graph([node], "graph", ends[:1], ends[1:], tables)
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=versions, ir_version=9)
+    inputs = {"x": rng.normal(size=(1, 5, 4)).astype("f")}
+    (before,) = InferenceSession(model.SerializeToString()).run(None, inputs)
+    shrink_attention(model, [np.array([1, 1, 8, 1], dtype="f")])
+    (after,) = InferenceSession(model.SerializeToString()).run(None, inputs)
+    np.testing.assert_allclose(after, before, atol=1e-5)
+    assert [n.op_type for n in model.graph.node] == ["Mul", "Attention"]
+    shrunk = numpy_helper.to_array(model.graph.initializer[0])
+    np.testing.assert_allclose(shrunk[2], 8 * arrays["w"][2], rtol=1e-5)
 
 
 def test_a_layer_without_outliers_is_left_alone(body):
     import torch
 
     ids = np.arange(20) % 60
-    tame_outliers(body, [(ids, ids * 0)])
+    run = partial(body, torch.from_numpy(ids)[None])
+    tame_outliers(body.encoder, run)
     kinds = {type(layer.output.dense) for layer in body.encoder.layer}
     assert kinds == {torch.nn.Linear}
