@@ -1,4 +1,4 @@
-"""Does compiling change what is found? TRAINED in fp32 beside COMPILED on test sets.
+"""Does compiling change what is found? TRAINED in fp32 and COMPILED, test and dev.
 
     python benchmarks/fidelity.py TRAINED COMPILED DATA
 
@@ -10,7 +10,7 @@ of all heads.
 from __future__ import annotations
 
 import argparse
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -79,20 +79,24 @@ def main() -> None:
     parser.add_argument("compiled")
     parser.add_argument("data", type=Path)
     parser.add_argument("--corpora", nargs="+", default=CORPORA)
+    parser.add_argument("--splits", nargs="+", default=("test", "dev"))
     args = parser.parse_args()
     trained, compiled = spacy.load(args.trained), spacy.load(args.compiled)
     records: list[dict[str, Any]] = []
-    for corpus in args.corpora:
+    for split, corpus in product(args.splits, args.corpora):
         with full_precision(trained):
-            path = args.data / corpus / "test.spacy"
+            path = args.data / corpus / f"{split}.spacy"
             for metric, value, system in compare(trained, compiled, path, corpus):
-                print(f"{corpus:14} {system:16} {metric:22} {value:9.2f}", flush=True)
+                print(
+                    f"{split:5} {corpus:14} {system:16} {metric:22} {value:9.2f}",
+                    flush=True,
+                )
                 records.append(
                     {
                         "benchmark": "fidelity",
                         "system": system,
                         "corpus": corpus,
-                        "split": "test",
+                        "split": split,
                         "metric": metric,
                         "value": round(value, 2),
                         "seed": 0,
