@@ -195,7 +195,7 @@ def speed(records: Records) -> str:
 
 def fidelity(records: Records) -> str:
     """F1 before and after compiling, and how far both find the same."""
-    values = _values(records, "fidelity", "test")
+    values, dev = (_values(records, "fidelity", split) for split in ("test", "dev"))
     corpora = dict.fromkeys(corpus for _, corpus, _ in values)
     agreement = [f"agreement, {what}" for what in ("own", "all heads", "doc.ents")]
     rows = [
@@ -204,11 +204,13 @@ def fidelity(records: Records) -> str:
             values["trainable, fp32", corpus, "own_f"],
             values["compiled", corpus, "own_f"],
             values["compiled", corpus, "own_f_difference"],
+            _cell(dev.get(("compiled", corpus, "own_f_difference"))),
             *(values["compiled", corpus, metric] for metric in agreement),
         ]
         for corpus in corpora
     ]
-    header = ["corpus", "trainable, fp32", "compiled, int8", "difference", *agreement]
+    forms = ["trainable, fp32", "compiled, int8"]
+    header = ["corpus", *forms, "difference", "on dev", *agreement]
     return _table(header, rows) if rows else NOTHING
 
 
@@ -351,6 +353,36 @@ def candidates(records: Records) -> str:
     return _table(header, rows) if rows else NOTHING
 
 
+def filter_sources(records: Records) -> str:
+    """Candidates of dictionaries and models, raw and filtered: exact P / R / F1, and
+    what filter and repair add to F1."""
+    values = _values(records, "filter_sources", "test")
+    sources = dict.fromkeys(
+        (corpus, system.removesuffix(": raw"))
+        for system, corpus, _ in values
+        if system.endswith(": raw")
+    )
+
+    def shares(system: str, corpus: str) -> str:
+        parts = (values.get((system, corpus, f"exact_{k}")) for k in "prf")
+        return " / ".join(_cell(part) for part in parts)
+
+    rows: list[list[str]] = []
+    for corpus, source in sources:
+        if all(corpus != row[0] for row in rows):
+            own = "model, own threshold"
+            rows.append([corpus, own, shares(own, corpus), "", "", ""])
+        kinds = (f"{source}: {kind}" for kind in ("raw", "filtered", "repaired"))
+        difference, low, high = (
+            values[f"{source}: repaired - raw", corpus, f"exact_f_{part}"]
+            for part in ("difference", "low", "high")
+        )
+        gain = f"{difference:+.2f} ({low:+.2f} to {high:+.2f})"
+        rows.append([corpus, source, *(shares(kind, corpus) for kind in kinds), gain])
+    header = ["corpus", "candidates", "raw", "filtered", "and repaired", "F1 gained"]
+    return _table(header, rows) if rows else NOTHING
+
+
 def ablation(records: Records) -> str:
     """What each part of the filter adds, with 95% of a paired bootstrap."""
     values = {
@@ -385,6 +417,7 @@ TABLES = {
     "abbreviations": abbreviations,
     "linking": linking,
     "candidates": candidates,
+    "filter_sources": filter_sources,
     "ablation": ablation,
     "method": method,
     "trials": trials,

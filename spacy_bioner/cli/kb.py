@@ -50,6 +50,8 @@ def kb_cli(
     kb.to_disk(output)
     print_sources(counts)
     print_contents(kb)
+    if untyped := sum(not entry.label for entry in kb.entries):
+        msg.warn(f"{untyped:,} entries have no type: --labels '*=DISEASE' gives one")
     msg.good(f"{len(kb.entries):,} entries in {output}")
 
 

@@ -48,7 +48,9 @@ def make_tiny_causal(
     trainer = trainers.WordLevelTrainer(special_tokens=[END, UNKNOWN])
     texts = list(texts)
     tokenizer.train_from_iterator(texts, trainer)
-    lines = Counter(line for text in texts for line in set(text.split("\n")) if line)
+    # dict and not set: the same numbers for the same lines in every process
+    by_text = (dict.fromkeys(text.split("\n")) for text in texts)
+    lines = Counter(line for of_text in by_text for line in of_text if line)
     tokenizer.add_tokens([line for line, n in lines.items() if n > len(texts) / 5])
     fast: Any = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, unk_token=UNKNOWN

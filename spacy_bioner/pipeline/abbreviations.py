@@ -7,7 +7,7 @@ Schwartz and Hearst (Pac Symp Biocomput 2003, 451-462).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,37 +26,48 @@ EXTENSION = "abbreviations"
     "abbreviation_entities",
     assigns=["doc.ents", "doc.spans", "token.ent_iob", "token.ent_type"],
     requires=["doc.ents"],
-    default_config={"spans_key": "abbreviations"},
+    default_config={"labels": [], "spans_key": "abbreviations"},
 )
 def make_abbreviation_entities(
-    nlp: Language, name: str, spans_key: str
+    nlp: Language, name: str, labels: list[str], spans_key: str
 ) -> "AbbreviationEntities":
     """Build the component.
 
+    labels (list): Only long forms with these labels give them away; empty: all.
     spans_key (str): The span group for the entities that it adds; its `attrs` hold
         "scores", those of the long forms, and "long_forms", their first token and
         end, both parallel to the spans.
     """
-    return AbbreviationEntities(name, spans_key=spans_key)
+    return AbbreviationEntities(name, labels=labels, spans_key=spans_key)
 
 
 class AbbreviationEntities(Pipe):
     """Give short forms the type and identifier of the entity they stand for."""
 
     def __init__(
-        self, name: str = "abbreviation_entities", *, spans_key: str = "abbreviations"
+        self,
+        name: str = "abbreviation_entities",
+        *,
+        labels: Iterable[str] = (),
+        spans_key: str = "abbreviations",
     ) -> None:
         self.name = name
+        self.chosen = frozenset(labels)
         self.spans_key = spans_key
 
     def __call__(self, doc: Doc) -> Doc:
         """Write `doc.ents` and the span group.
 
         A short form from its definition on becomes an entity where its long form is
-        exactly one. An entity that stands there gives way, whole, unless it goes on
-        beyond the short form (*APC gene*), is surer than the long form or of its type.
+        exactly one, of one of the labels. An entity that stands there gives way, whole,
+        unless it goes on beyond the short form (*APC gene*), is surer than the long
+        form or of its type.
         """
-        ents = {(ent.start, ent.end): ent for ent in doc.ents}
+        ents = {
+            (ent.start, ent.end): ent
+            for ent in doc.ents
+            if not self.chosen or ent.label_ in self.chosen
+        }
         by_token = {i: ent for ent in doc.ents for i in range(ent.start, ent.end)}
         scores = scores_of(doc)
         rows = []

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.util import load_model_from_config
+from thinc.api import Model
 
 from ..errors import BionerError, Errors
 from ..models.encoding import encode, frame, uncut
@@ -80,7 +81,7 @@ def compile_pipeline(
         word_shapes=encoder.attrs["word_shapes"],
     )
     for name_, part in parts.items():
-        _fill(target.get_pipe(name_), part, compiled)
+        _fill(target.get_pipe(name_), name_, part, compiled)
     target.meta["name"] = name or nlp.meta["name"]
     return target
 
@@ -96,12 +97,21 @@ def find_parts(nlp: Language) -> tuple[Any, dict[str, Part]]:
     transformer: Any = nlp.get_pipe("transformer")
     if "word_shapes" not in transformer.model.attrs:
         raise BionerError(Errors.B505)
+    # By listener: the names that a transformer keeps are also those that its listeners
+    # have in other pipelines, once they were sourced from or into one.
+    nodes = {id(listener) for listener in transformer.listeners}
     found: dict[str, Any] = {
-        name: nlp.get_pipe(name) for name in transformer.listening_components
+        name: pipe for name, pipe in nlp.components if _has_one(pipe, nodes)
     }
     if not found or not all(type(pipe) in PARTS for pipe in found.values()):
         raise BionerError(Errors.B506.format(found=list(found)))
     return transformer.model, {k: PARTS[type(v)](v) for k, v in found.items()}
+
+
+def _has_one(pipe: Any, nodes: set[int]) -> bool:
+    """Whether a component's model has one of these sub-models."""
+    model = getattr(pipe, "model", None)
+    return isinstance(model, Model) and any(id(node) in nodes for node in model.walk())
 
 
 def _make_config(nlp: Language, encoder: Any, parts: dict[str, Part]) -> dict[str, Any]:
@@ -138,12 +148,12 @@ def _make_windows(nlp: Language, encoder: Any, texts: Sequence[str]) -> Windows:
     return windows
 
 
-def _fill(target: Any, part: Part, compiled: Compiled) -> None:
+def _fill(target: Any, name: str, part: Part, compiled: Compiled) -> None:
     """Give a compiled component its labels, its settings and its graph or, if an
     earlier component holds that, its name."""
     part.fill(target)
     states = target.model.get_ref("states")
-    states.attrs["part"] = part.source.name
+    states.attrs["part"] = name  # the source may have another, in another pipeline
     if states.shims:
         states.shims[0].compiled = compiled
     else:

@@ -46,6 +46,16 @@ def test_table(source, tmp_path):
     assert [entry.label for entry in kb.entries] == ["DISEASE", "METAL"]
 
 
+@pytest.mark.parametrize("options", [(), ("--labels", "*=DISEASE")])
+def test_a_table_without_types_needs_one(tmp_path, options):
+    """A linker looks up nothing in it, and medspaCy turns the linker's warning off."""
+    table = tmp_path / "own.tsv"
+    table.write_text("id\tname\nC1\tstone fever\n")
+    result = run(table, tmp_path / "kb.jsonl", *options)
+    assert result.exit_code == 0, result.output
+    assert ("have no type" in result.output) == (not options)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

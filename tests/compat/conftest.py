@@ -27,13 +27,23 @@ TOKENIZERS = ("shipped", "spaCy", "scispaCy", "medspaCy")
 SYNTAX = ["TAG", "POS", "LEMMA", "HEAD", "DEP", "SENT_START"]
 
 
+def find_package(name: str) -> Path:
+    """The folder of a packaged pipeline."""
+    for config in ROOT.glob(f"packages/{name}/{name}/*/config.cfg"):
+        return config.parent
+    pytest.skip(f"no packaged {name} in packages/")
+
+
 @pytest.fixture(scope="session")
 def packaged() -> Path:
-    """The folder of the packaged compiled pipeline."""
-    found = ROOT.glob("packages/en_bioner_gerbera/en_bioner_gerbera/*/config.cfg")
-    for config in found:
-        return config.parent
-    pytest.skip("no packaged pipeline in packages/")
+    """The compiled pipeline of flat entities."""
+    return find_package("en_bioner_gerbera")
+
+
+@pytest.fixture(scope="session")
+def nested() -> Path:
+    """That of nested ones."""
+    return find_package("en_bioner_nested")
 
 
 @pytest.fixture(scope="session")

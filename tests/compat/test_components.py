@@ -73,6 +73,22 @@ def test_negex_reads_our_overlapping_spans(nlp):
     assert not any(s._.negex_of_spans for s in group if s.text == "aspirin")
 
 
+def test_nested_entities_reach_what_reads_entities(nested):
+    """`nested_spancat` leaves `doc.ents` alone; a resolver puts the outermost there."""
+    negspacy()
+    nlp = spacy.load(nested)
+    nlp.add_pipe("sentencizer", first=True)
+    config = {"sources": ["sc"], "policy": "length"}
+    nlp.add_pipe("entity_resolver", config=config)
+    nlp.add_pipe("negex")
+    doc = nlp("There was no mutation of the IL-2 gene promoter in T cells.")
+    assert [span.text for span in doc.spans["sc"]][1:3] == ["IL-2 gene", "IL-2"]
+    assert [ent.text for ent in doc.ents] == ["IL-2 gene promoter", "T cells"]
+    promoter = doc.ents[0]
+    assert promoter._.negex
+    assert score_of(promoter) == score_of(promoter, "sc") is not None
+
+
 def test_context_knows_our_entities(nlp):
     medspacy()
     nlp.add_pipe("medspacy_context")

@@ -7,12 +7,14 @@ tokens, sorted and scored.
 import numpy as np
 import pytest
 import spacy
+from spacy.scorer import PRFScore
 from spacy.tokens import Doc, Span
 from toy import entities
 
 from spacy_bioner.confidence import score_of, scored
+from spacy_bioner.corpora import SourceDocument, get_reader
 
-from .conftest import TOKENIZERS, insert, set_tokenizer, syntax
+from .conftest import ROOT, TOKENIZERS, insert, set_tokenizer, syntax
 
 TEXT = (
     "A man with chronic kidney disease was treated with 5-FU-based drugs such as "
@@ -92,6 +94,28 @@ def test_scores_hardly_depend_on_the_tokenizer(compiled, tokenizer):
     assert entities(found) == entities(expected)
     theirs, ours = ([score_of(e) for e in doc.ents] for doc in (found, expected))
     assert theirs == pytest.approx(ours, abs=0.05)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS[1:])
+def test_f_hardly_depends_on_the_tokenizer(compiled, tokenizer):
+    """On the sample corpus; benchmarks/any_tokenizer.py says it of whole test sets."""
+    sources = list(get_reader("pubtator")(ROOT / "assets/sample/drugs.pubtator"))
+    nlp = spacy.blank("en")
+    set_tokenizer(nlp, tokenizer)
+    insert(nlp, compiled)
+    found, expected = (exact_f(pipeline, sources) for pipeline in (nlp, compiled))
+    assert found == pytest.approx(expected, abs=0.02) and found > 0.8
+
+
+def exact_f(nlp: spacy.Language, sources: list[SourceDocument]) -> float:
+    """By characters and type, of the types that the sources have."""
+    score = PRFScore()
+    docs = nlp.pipe(source.text for source in sources)
+    for source, doc in zip(sources, docs, strict=True):
+        gold = {(m.start, m.end, m.label.upper()) for m in source.mentions}
+        places = {(e.start_char, e.end_char, e.label_) for e in doc.ents}
+        score.score_set({p for p in places if p[2] in ("DISEASE", "CHEMICAL")}, gold)
+    return score.fscore
 
 
 def test_nothing_of_a_host_with_a_transformer_changes(tiny_encoder, compiled):

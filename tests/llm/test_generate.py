@@ -12,6 +12,7 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
+from spacy_bioner.cli.llm import use_threads
 from spacy_bioner.errors import BionerError
 from spacy_bioner.llm.data import make_rows, mix, read_docs, read_sources
 from spacy_bioner.llm.finetune import finetune
@@ -178,6 +179,16 @@ def test_llm_generate_finds_the_gold(folder, tmp_path, lang):
         assert report["pieces"] == 1 and report["unanswered"] == 0
     (doc,) = spacy.load(saved).pipe([docs[0].text])
     assert len(doc.spans["llm_candidates"]) == len(docs[0].spans["gold"])
+
+
+def test_threads_are_set_if_asked_for():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    use_threads(0)
+    assert torch.get_num_threads() == before
+    use_threads(1)
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)
 
 
 def test_llm_generate_fails_on_request(folder, tmp_path):

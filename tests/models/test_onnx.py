@@ -65,6 +65,20 @@ def assert_same(ours: list[dict], theirs: list[dict], tolerance: float = 0.0) ->
             np.testing.assert_allclose(a[head], b[head], rtol=0, atol=tolerance)
 
 
+def test_a_source_of_another_pipeline_compiles(tiny_encoder):
+    """Sourcing renames the component, and its encoder then knows both names."""
+    nlp = make_trained(tiny_encoder)
+    expected = [spans_of(doc, "gerbera") for doc in nlp.pipe(TEXTS)]
+    host = spacy.blank("en")
+    host.tokenizer = nlp.tokenizer
+    host.add_pipe("transformer", source=nlp)
+    host.add_pipe("ner", name="gerbera_ner", source=nlp)
+    host.add_pipe("sentencizer", name="ner")  # of that name, and no listener
+    for pipeline in (nlp, host):
+        docs = compile_pipeline(pipeline, "none").pipe(TEXTS)
+        assert [spans_of(doc, "gerbera") for doc in docs] == expected
+
+
 @pytest.mark.parametrize("task", [None, "mixed", "everyday", "unheard-of"])
 def test_fp32_scores_are_those_of_torch(tiny_trained, task):
     compiled = compile_pipeline(tiny_trained, "none")

@@ -144,8 +144,17 @@ def test_without_a_detector_it_says_what_to_do():
 
 def test_settings_survive(tmp_path):
     nlp = spacy.blank("en")
-    nlp.add_pipe("abbreviation_entities", config={"spans_key": "k"})
+    config = {"spans_key": "k", "labels": ["DISEASE"]}
+    nlp.add_pipe("abbreviation_entities", config=config)
     nlp.to_disk(tmp_path)
-    assert spacy.load(tmp_path).get_pipe("abbreviation_entities").spans_key == "k"
+    pipe = spacy.load(tmp_path).get_pipe("abbreviation_entities")
+    assert (pipe.spans_key, pipe.chosen) == ("k", {"DISEASE"})
     problems = nlp.analyze_pipes()["problems"]["abbreviation_entities"]
     assert problems == ["doc.ents"]  # nobody before it finds entities
+
+
+def test_only_chosen_labels_are_given_away(extensions):
+    for label, starts in (("GENE", [6]), ("DISEASE", [6, 9, 15, 19])):
+        doc, pipe = make()
+        pipe.chosen = {label}
+        assert [ent.start for ent in pipe(doc).ents] == starts
