@@ -42,8 +42,8 @@ RUNS = (
 
 
 def load(path: str) -> Language:
-    """The pipeline with the detector and our component at its end. Genes are left out:
-    on BC2GM's training set it adds two wrong ones and no right one."""
+    """The pipeline with the detector and our component at its end. Genes are left
+    alone: on BC2GM's training set it would add two wrong ones and no right one."""
     nlp = spacy.load(path)
     nlp.add_pipe("abbreviation_detector")
     labels = [label for label in find_tagger(nlp, "").owners if label != "GENE"]

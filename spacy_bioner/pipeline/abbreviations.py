@@ -33,7 +33,7 @@ def make_abbreviation_entities(
 ) -> "AbbreviationEntities":
     """Build the component.
 
-    labels (list): Only long forms with these labels give them away; empty: all.
+    labels (list): Only these are given to short forms or taken from them; empty: all.
     spans_key (str): The span group for the entities that it adds; its `attrs` hold
         "scores", those of the long forms, and "long_forms", their first token and
         end, both parallel to the spans.
@@ -61,14 +61,10 @@ class AbbreviationEntities(Pipe):
         A short form from its definition on becomes an entity where its long form is
         exactly one, of one of the labels. An entity that stands there gives way, whole,
         unless it goes on beyond the short form (*APC gene*), is surer than the long
-        form or of its type.
+        form, of its type or of none of the labels.
         """
-        ents = {
-            (ent.start, ent.end): ent
-            for ent in doc.ents
-            if not self.chosen or ent.label_ in self.chosen
-        }
         by_token = {i: ent for ent in doc.ents for i in range(ent.start, ent.end)}
+        ents = {(ent.start, ent.end): ent for ent in doc.ents if self._is_chosen(ent)}
         scores = scores_of(doc)
         rows = []
         for short, long in abbreviations_of(doc):
@@ -77,7 +73,7 @@ class AbbreviationEntities(Pipe):
                 span = Span(doc, *short, label=ent.label, kb_id=ent.kb_id)
                 score = scores.get(place_of(ent), math.nan)
                 there = [by_token[i] for i in range(*short) if i in by_token]
-                if not any(_stays(old, span, score, scores) for old in there):
+                if all(self._gives_way(old, span, score, scores) for old in there):
                     rows.append((span, score, long))
         keep = best_first(
             [(span.start, span.end) for span, *_ in rows],
@@ -85,6 +81,17 @@ class AbbreviationEntities(Pipe):
         )
         self._write(doc, [rows[i] for i in keep])
         return doc
+
+    def _is_chosen(self, ent: Span) -> bool:
+        return not self.chosen or ent.label_ in self.chosen
+
+    def _gives_way(
+        self, old: Span, new: Span, score: float, scores: dict[Place, float]
+    ) -> bool:
+        """Whether a short form, one of that score, may stand where an entity stands."""
+        within = new.start <= old.start and old.end <= new.end
+        surer = scores.get(place_of(old), math.nan) > score  # False: one has no score
+        return self._is_chosen(old) and within and old.label != new.label and not surer
 
     def _write(self, doc: Doc, rows: list[tuple[Span, float, tuple[int, int]]]) -> None:
         set_entities(doc, [span for span, *_ in rows], "prefer")
@@ -115,13 +122,6 @@ def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int
             yield short, (one["long_start"], one["long_end"])
         else:
             yield (one.start, one.end), (one._.long_form.start, one._.long_form.end)
-
-
-def _stays(old: Span, new: Span, score: float, scores: dict[Place, float]) -> bool:
-    """Whether an entity is kept where a short form would be one of that score."""
-    beyond = old.start < new.start or old.end > new.end
-    surer = scores.get(place_of(old), math.nan) > score  # False for what has no score
-    return old.label == new.label or beyond or surer
 
 
 def _follows(short: tuple[int, int], long: tuple[int, int]) -> bool:

@@ -12,6 +12,7 @@ import spacy
 import srsly
 from spacy.cli._util import app
 from typer.testing import CliRunner
+from weasel.util import load_project_config
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
 from spacy_bioner.training.texts import read_texts
@@ -81,3 +82,11 @@ def test_workflows_name_commands_and_share_no_name():
         assert set(steps) <= set(commands)
     wanted = "assets unpack convert inspect train evaluate package document all smoke"
     assert set(wanted.split()) <= {*commands, *project["workflows"]}
+
+
+def test_every_dependency_is_one_path():
+    """Of a list that begins with two variables, interpolation makes one string."""
+    commands = load_project_config(ROOT)["commands"]
+    for command in commands:
+        for path in [*command.get("deps", []), *command.get("outputs", [])]:
+            assert "," not in path, f"{command['name']}: {path}"

@@ -153,8 +153,16 @@ def test_settings_survive(tmp_path):
     assert problems == ["doc.ents"]  # nobody before it finds entities
 
 
-def test_only_chosen_labels_are_given_away(extensions):
-    for label, starts in (("GENE", [6]), ("DISEASE", [6, 9, 15, 19])):
-        doc, pipe = make()
-        pipe.chosen = {label}
-        assert [ent.start for ent in pipe(doc).ents] == starts
+@pytest.mark.parametrize(
+    "labels, found",
+    [
+        (["DISEASE"], {6: "DISEASE", 9: "DISEASE", 15: "GENE", 19: "DISEASE"}),
+        (["GENE"], {6: "DISEASE", 15: "GENE"}),
+        ([], {6: "DISEASE", 9: "DISEASE", 15: "DISEASE", 19: "DISEASE"}),
+    ],
+)
+def test_only_chosen_labels_are_given_or_taken(extensions, labels, found):
+    doc, pipe = make(ents=[(*LONG, "DISEASE"), (15, 16, "GENE")])
+    pipe.chosen = frozenset(labels)
+    pipe(doc)
+    assert {ent.start: ent.label_ for ent in doc.ents} == found
