@@ -191,6 +191,8 @@ def measure(args: argparse.Namespace) -> Records:
     arms: dict[str, list[Found]] = defaultdict(list)
     runs = find_runs(args.runs)
     taggers = runs.pop(TAGGER)
+    if not runs[FULL]:
+        raise SystemExit(f"No run of {args.runs} is done: start filter_train.py first.")
     for name, path in ((name, path) for name, paths in runs.items() for path in paths):
         nlp = spacy.load(path)
         texts = encode(nlp, docs)
