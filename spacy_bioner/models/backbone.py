@@ -322,6 +322,8 @@ class BackboneShim(PyTorchShim):
     def _logits(self, ids, shapes, lengths, which, piece, dropout: float):
         import torch
 
+        from .quick import encoding
+
         backbone, settings = self.backbone, self.settings
         real = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
         batch = {
@@ -331,7 +333,9 @@ class BackboneShim(PyTorchShim):
         if settings.word_shapes:
             batch["token_type_ids"] = shapes
         half = settings.mixed_precision and (ids.is_cuda or has_fast_bf16())
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=half):
+        # A checkpoint computes again outside of it, and must find the same tensors.
+        quick = self._model.training and not settings.gradient_checkpointing
+        with encoding(ids.device.type, half, quick):
             states = backbone(**batch).last_hidden_state
         words = states[which, piece].float()  # (words, width)
         for layer in self._model["head"]:

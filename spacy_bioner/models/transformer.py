@@ -150,6 +150,8 @@ def forward(model: Any, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]
     import torch
     from thinc.api import torch2xp
 
+    from .quick import encoding
+
     window, overlap = model.attrs["window"], model.attrs["overlap"]
     tokenizer = uncut(model.tokenizer.backend_tokenizer)
     encoded = list(encode_all(tokenizer, docs, window, overlap))
@@ -157,11 +159,12 @@ def forward(model: Any, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]
     rows = [(i, w) for i, doc in enumerate(encoded) for w in doc.windows]
     states = torch.zeros(int(places[-1]), model.transformer.config.hidden_size)
     states = states.to(model.transformer.device)  # (tokens, width)
+    device = model.transformer.device.type
     rows_used = _Lookup(model, encoded) if is_train else None
     backprops = []
     for chunk in _chunks([w.stop - w.start for _, w in rows], model.attrs["chunk"]):
         parts = [(encoded[rows[r][0]], rows[r][1]) for r in chunk]
-        with _autocast(model):
+        with encoding(device, model.attrs["bf16"], is_train):
             output, backprop = model.layers[0](_pad(model, parts, rows_used), is_train)
         which, piece, token = _read_rows(
             [(places[rows[r][0]], rows[r][1]) for r in chunk]
@@ -295,9 +298,3 @@ def _read_rows(parts: list[tuple[int, Window]]):
     piece = np.concatenate([w.rows for _, w in parts]) + 1  # after the first special
     token = np.concatenate([w.tokens + place for place, w in parts])
     return tuple(torch.from_numpy(x) for x in (which, piece, token))
-
-
-def _autocast(model: Model):
-    import torch
-
-    return torch.autocast("cpu", torch.bfloat16, enabled=model.attrs["bf16"])

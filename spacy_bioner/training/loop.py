@@ -30,9 +30,10 @@ from spacy.training.loop import (
 from spacy.util import registry, resolve_dot_names
 from thinc.api import Config, Optimizer, fix_random_seed
 
-from .memory import bound_memory
+from .memory import bound_memory, give_back
 
 CHECKPOINT, PREVIOUS = "checkpoint", "checkpoint.old"
+TIDY = 100  # steps between two tidyings of the memory
 
 
 @dataclass
@@ -110,6 +111,8 @@ class _Run:
         log, finish = T["logger"](self.nlp, sys.stdout, sys.stderr)
         for _, info, is_best in steps:
             self.step = info["step"] = first + info["step"]
+            if self.step % TIDY == 0:
+                give_back()
             if is_best is not None:
                 self.keep(info)
             log(info if is_best is not None else None)

@@ -167,7 +167,9 @@ def _masked_loss(model, ids, shapes, mask, labels):
     """Cross-entropy at the hidden pieces; the vocabulary layer sees only those."""
     import torch
 
-    with torch.autocast(ids.device.type, torch.bfloat16):
+    from ..models.quick import encoding
+
+    with encoding(ids.device.type, half=True, quick=True):
         states = model.base_model(
             input_ids=ids, attention_mask=mask, token_type_ids=shapes
         ).last_hidden_state
