@@ -149,6 +149,10 @@ class Errors(metaclass=_Coded):
         "name, or a document with its span group. Name the corpora of its training."
     )
     B614 = "There is no component '{name}', only {known}."
+    B615 = (
+        "The pipeline '{model}' has no trained transformer, only {names}. Name the "
+        "trained form of a pipeline, not the compiled one."
+    )
 
     # 7xx: language models
     B701 = (

@@ -14,6 +14,7 @@ from spacy_bioner.cli.calibrate import calibrate_cli
 from spacy_bioner.cli.candidates import candidates_cli
 from spacy_bioner.cli.compile import compile_cli
 from spacy_bioner.cli.convert import convert_cli
+from spacy_bioner.cli.encoder import encoder_cli
 from spacy_bioner.cli.evaluate import evaluate_cli
 from spacy_bioner.cli.inspect import inspect_cli
 from spacy_bioner.cli.kb import kb_cli
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("annotate")(annotate_cli)
 app.command("candidates")(candidates_cli)
 app.command("convert")(convert_cli)
+app.command("encoder")(encoder_cli)
 app.command("evaluate")(evaluate_cli)
 app.command("inspect")(inspect_cli)
 app.command("kb")(kb_cli)

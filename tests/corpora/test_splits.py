@@ -67,18 +67,19 @@ def test_nested_pipelines_train_on_their_training_set_alone():
             assert config["corpora"][split]["sources"] == {corpus: source}
 
 
-def test_no_command_gives_a_nested_encoder_the_whole_of_jnlpba():
+def test_a_nested_encoder_never_sees_genias_dev_and_test_abstracts():
     project = srsly.read_yaml(ROOT / "project.yml")
-    converts = [
-        line
-        for command in project["commands"]
-        for line in command["script"]
-        if "convert brat assets/jnlpba" in line and "not_nested" in line
-    ]
-    assert all(NOT_NESTED.name in line for line in converts)
-    # Both are raw encoders; what `train` makes has seen JNLPBA.
-    encoder = project["vars"].get("nested_encoder", project["vars"]["base"])
-    assert encoder == project["vars"]["base"]
+    scripts = {command["name"]: command["script"] for command in project["commands"]}
+    for corpus in ("jnlpba", "bc2gm"):
+        without = f"--without assets/splits/{corpus}-not-nested.txt"
+        lines = scripts[f"convert-{corpus}-for-nested"]
+        assert lines and all(without in line for line in lines)
+    train, save = scripts["train-nested-encoder"]
+    # AnatEM shares none of these abstracts; the base is a raw encoder.
+    assert "--targets jnlpba_not_nested,bc2gm_not_nested,anatem " in train
+    assert "--paths.encoder ${vars.base} " in train and "--general" not in train
+    assert save.endswith("training/nested_encoder/model-best ${vars.nested_encoder}")
+    assert "--paths.encoder ${vars.nested_encoder} " in scripts["train-nested"][0]
 
 
 def test_shares_are_a_split_that_needs_no_list():
