@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,22 @@ def test_no_run_begins_after_the_time_is_up(monkeypatch):
 
     done = gerbera.work_off(RNA, [], execute, lambda results: None, minutes=60)
     assert [result.run for result in done] == RNA[:2]
+
+
+def test_two_jobs_work_at_a_time_and_lose_nothing():
+    meet = threading.Barrier(2, timeout=20)  # breaks if one waits alone
+    saves: list[set[Run]] = []
+
+    def execute(run: Run) -> Result:
+        meet.wait()
+        return fake(run)
+
+    def save(results):
+        saves.append({result.run for result in results})
+
+    done = gerbera.work_off(RNA[:4], [], execute, save, jobs=2)
+    assert {result.run for result in done} == set(RNA[:4])
+    assert [len(runs) for runs in saves] == [1, 2, 3, 4]
 
 
 def test_records_of_runs_arms_and_comparisons():
