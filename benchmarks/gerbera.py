@@ -22,29 +22,22 @@ within a run.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import os
 import random
 import shutil
 import statistics
-import subprocess
-import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import spacy
 from bootstrap import RESAMPLES, compare, prf
 from results import RESULTS, save_records
+from runs import alone, work_off
+from runs import train as run_training
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training.batchers import configure_minibatch_by_padded_size
@@ -116,8 +109,7 @@ class Run:
     seed: int
     percent: int = 100
 
-    @property
-    def name(self) -> str:
+    def __str__(self) -> str:
         return f"{self.target}-{self.percent}-{self.arm}-{self.seed}"
 
     @property
@@ -213,10 +205,9 @@ def count_steps(sentences: Sequence[Sized], epochs: int) -> int:
     return epochs * sum(1 for _ in batcher(shuffled))
 
 
-def train(run: Run, folder: Path, encoder: str, gpu_id: int, threads: int) -> int:
+def train(run: Run, folder: Path, encoder: str, gpu_id: int, jobs: int) -> int:
     """Both stages; what was interrupted goes on. RETURNS (int): Words read."""
     words = 0
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
     for i, stage in enumerate(STAGES):
         general = [] if i else run.general
         sentences = read_training(folder / "corpus", [run.target, *general])
@@ -224,8 +215,7 @@ def train(run: Run, folder: Path, encoder: str, gpu_id: int, threads: int) -> in
         output = folder / f"stage{i + 1}"
         origin = folder / "stage1" / "model-best" if i else encoder
         if not (output / "done").exists():
-            command = [
-                *(sys.executable, "-m", "spacy", "bioner", "train"),
+            arguments = [
                 *(ROOT / "configs" / stage.config, output, "--gpu-id", gpu_id),
                 *("--targets", run.target, "--general", ",".join(general)),
                 *("--steps", count_steps(sentences, stage.epochs)),
@@ -234,8 +224,7 @@ def train(run: Run, folder: Path, encoder: str, gpu_id: int, threads: int) -> in
                 *("--training.batcher.size", BATCH, stage.dropout, DROPOUT),
                 *("--training.optimizer.learn_rate.initial_rate", stage.rate),
             ]
-            command = [str(part) for part in command]
-            subprocess.run(command, check=True, env=environment)
+            run_training(arguments, jobs)
             for rest in ("checkpoint", "model-last"):
                 shutil.rmtree(output / rest, ignore_errors=True)
             (output / "done").touch()
@@ -262,10 +251,9 @@ def count(nlp: Language, task: str, path: Path) -> list[list[int]]:
 
 def execute(run: Run, args: argparse.Namespace) -> Result:
     """A run from corpora to counts; its models are deleted."""
-    folder = args.work / run.name
+    folder = args.work / str(run)
     prepare(run, args.data, folder / "corpus")
-    threads = max(1, (os.cpu_count() or 1) // args.jobs)
-    words = train(run, folder, args.encoder, args.gpu_id, threads)
+    words = train(run, folder, args.encoder, args.gpu_id, args.jobs)
     nlp = spacy.load(folder / "stage2" / "model-best")
     test = folder / "corpus" / run.target / "test.spacy"
     with full_precision(nlp):
@@ -273,45 +261,6 @@ def execute(run: Run, args: argparse.Namespace) -> Result:
     dev_f = 100 * nlp.meta["performance"]["heads_f"]
     shutil.rmtree(folder)
     return Result(run, round(dev_f, 2), words, counts)
-
-
-def work_off(
-    queue: list[Run],
-    results: list[Result],
-    execute: Callable[[Run], Result],
-    save: Callable[[list[Result]], None],
-    minutes: float = 0.0,
-    jobs: int = 1,
-) -> list[Result]:
-    """Execute the runs that have no result yet, so many at a time; save after each.
-    After so many minutes no further run begins; 0: no limit.
-
-    RETURNS (list[Result]): The results that were there, and the new ones.
-    """
-    start, results, lock = time.monotonic(), list(results), Lock()
-
-    def work(run: Run) -> None:
-        begun = time.monotonic()
-        if minutes and begun - start >= 60 * minutes:
-            return
-        print(f"{datetime.now():%H:%M} {run.name}", flush=True)
-        result = execute(run)
-        with lock:
-            results.append(result)
-            save(results)
-        f1, spent = prf(result.counts)[2], (time.monotonic() - begun) / 60
-        print(f"{run.name}: test F1 {f1:.2f}; {spent:.1f} minutes", flush=True)
-
-    found = {result.run for result in results}
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(work, run) for run in queue if run not in found]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return results
 
 
 def load_results() -> list[Result]:
@@ -324,7 +273,7 @@ def load_results() -> list[Result]:
 
 def save_results(results: list[Result]) -> None:
     """The counts of each run, one a line, and the figures that follow from them."""
-    results = sorted(results, key=lambda result: result.run.name)
+    results = sorted(results, key=lambda result: str(result.run))
     lines = ",\n".join(json.dumps(asdict(result)) for result in results)
     RUNS.parent.mkdir(exist_ok=True)
     partial = RUNS.with_suffix(".partial")
@@ -388,18 +337,6 @@ def record(
     }
 
 
-@contextmanager
-def alone(work: Path) -> Iterator[None]:
-    """Refuse to work beside another queue in the same folder."""
-    work.mkdir(parents=True, exist_ok=True)
-    with open(work / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.exit(f"Another queue is at work in {work}.")
-        yield
-
-
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--encoder", default=str(ENCODER), help="its folder or name")
@@ -426,17 +363,17 @@ def main() -> None:
     if args.list:
         found = {result.run: prf(result.counts)[2] for result in results}
         for run in queue:
-            print(f"{run.name:40} {found.get(run, 'waits')}")
+            print(f"{run!s:40} {found.get(run, 'waits')}")
         return
+
+    def keep(result: Result) -> None:
+        results.append(result)
+        save_results(results)
+        print(f"{result.run}: test F1 {prf(result.counts)[2]:.2f}", flush=True)
+
+    done = {result.run for result in results}
     with alone(args.work):
-        work_off(
-            queue,
-            results,
-            lambda run: execute(run, args),
-            save_results,
-            args.minutes,
-            args.jobs,
-        )
+        work_off(queue, done, lambda r: execute(r, args), keep, args.minutes, args.jobs)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ species all the same; with `, no NCBI` the same for NCBI-disease. Dense recognit
 reads the names of terminologies (`--terms`) and of the drawn sentences that are trained
 on; what is held out is not in them.
 
-The runs go one at a time. What a finished one found is kept at once, so the same
-command goes on where an earlier one stopped, also within a run.
+The runs go `--jobs` at a time and share the cores. What a finished one found is kept
+at once, so the same command goes on where an earlier one stopped, also within a run.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ import json
 import random
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import spacy
 from bootstrap import RESAMPLES, compare, prf
-from gerbera import ENCODER, ROOT, alone, processor_minutes, read_sentences
+from gerbera import ENCODER, ROOT, read_sentences
 from results import RESULTS, save_records
+from runs import alone, work_off
+from runs import train as run_training
 from spacy.language import Language
 from spacy.util import load_config, registry
 from thinc.api import Config
@@ -104,8 +103,7 @@ class Run:
     arm: str
     seed: int
 
-    @property
-    def name(self) -> str:
+    def __str__(self) -> str:
         return f"{self.arm}-{self.seed}"
 
 
@@ -181,7 +179,7 @@ def make_config(run: Run, size: Size, work: Path, encoder: str) -> Config:
         labels = {label for task in tasks for label in TYPES[task]}
         config["initialize"]["components"]["instruct"]["labels"] = sorted(labels)
         if arm.dense:
-            config["paths"]["kb"] = str(work / run.name / "names.jsonl")
+            config["paths"]["kb"] = str(work / str(run) / "names.jsonl")
         return config
     return choose_tasks(config, tasks, [])
 
@@ -198,9 +196,12 @@ def count_steps(config: Config, epochs: int) -> int:
     return epochs * sum(1 for _ in batcher(examples))
 
 
-def train(run: Run, size: Size, work: Path, args: argparse.Namespace) -> None:
-    """Write the run's config and train; what was interrupted goes on."""
-    folder = work / run.name
+def train(run: Run, size: Size, work: Path, args: argparse.Namespace) -> float:
+    """Write the run's config and train; what was interrupted goes on.
+
+    RETURNS (float): Minutes of processor time, since the last interruption.
+    """
+    folder = work / str(run)
     path, arm = folder / "config.cfg", ARMS[run.arm]
     if not path.exists():
         tasks = [task for task in size.corpora if task not in arm.without]
@@ -211,9 +212,7 @@ def train(run: Run, size: Size, work: Path, args: argparse.Namespace) -> None:
         config = fit_schedule(config, count_steps(config, size.epochs))
         folder.mkdir(parents=True, exist_ok=True)
         config.to_disk(path)
-    command = [sys.executable, "-m", "spacy", "bioner", "train", path, folder]
-    command += ["--gpu-id", args.gpu_id]
-    subprocess.run([str(part) for part in command], check=True)
+    return run_training([path, folder, "--gpu-id", args.gpu_id], args.jobs)
 
 
 def annotate(nlp: Language, path: Path, task: str, known: bool) -> Iterator[tuple]:
@@ -258,10 +257,9 @@ def _place(span) -> tuple[int, int, str]:
 
 def execute(run: Run, size: Size, args: argparse.Namespace) -> Result:
     """A run from its sentences to its counts; its models are deleted."""
-    arm, before = ARMS[run.arm], processor_minutes()
-    train(run, size, args.work, args)
-    minutes = processor_minutes() - before
-    nlp = spacy.load(args.work / run.name / "model-best")
+    arm = ARMS[run.arm]
+    minutes = train(run, size, args.work, args)
+    nlp = spacy.load(args.work / str(run) / "model-best")
     tested = [t for t in size.corpora if t in arm.without] or size.corpora
     start = time.monotonic()
     corpora = args.work / "corpus"
@@ -269,7 +267,7 @@ def execute(run: Run, size: Size, args: argparse.Namespace) -> Result:
     seconds = time.monotonic() - start
     scores = nlp.meta["performance"]
     dev_f = 100 * (scores.get("instruct_f") or scores.get("heads_f") or 0.0)
-    shutil.rmtree(args.work / run.name)
+    shutil.rmtree(args.work / str(run))
     return Result(run, round(dev_f, 2), round(minutes, 1), round(seconds, 1), counts)
 
 
@@ -345,6 +343,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--sentences", type=int, default=2000, help="of each corpus")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=0, help="then begin no run")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--gpu-id", type=int, default=-1)
     parser.add_argument("--list", action="store_true", help="show the queue, run none")
     parser.add_argument("--model", help="train nothing, test this pipeline")
@@ -361,24 +360,24 @@ def main() -> None:
     size = Size(args.corpora, args.sentences, args.epochs)
     queue = [Run(arm, seed) for seed in args.seeds for arm in args.arms]
     path = RESULTS / "runs" / f"{args.output}.json"
-    results, start = load_results(path), time.monotonic()
+    results = load_results(path)
+    done = {result.run for result in results}
     if args.list:
-        done = {result.run for result in results}
-        print("\n".join(f"{r.name:24} {'done' if r in done else '-'}" for r in queue))
+        print("\n".join(f"{r!s:24} {'done' if r in done else '-'}" for r in queue))
         return
+
+    def keep(result: Result) -> None:
+        results.append(result)
+        save_results(path, results)
+        save_records(args.output, make_records(results, size.note))
+        figures = {k: round(prf(v)[2], 2) for k, v in result.counts.items()}
+        print(f"{result.run}: test F1 {figures}", flush=True)
+
     with alone(args.work):
         draw(args.data, args.work / "corpus", size)
-        for run in queue:
-            if args.minutes and time.monotonic() - start >= 60 * args.minutes:
-                break
-            if run in {result.run for result in results}:
-                continue
-            print(f"{datetime.now():%H:%M} {run.name}", flush=True)
-            results.append(execute(run, size, args))
-            save_results(path, results)
-            save_records(args.output, make_records(results, size.note))
-            figures = {k: round(prf(v)[2], 2) for k, v in results[-1].counts.items()}
-            print(f"{run.name}: test F1 {figures}", flush=True)
+        work_off(
+            queue, done, lambda r: execute(r, size, args), keep, args.minutes, args.jobs
+        )
 
 
 if __name__ == "__main__":

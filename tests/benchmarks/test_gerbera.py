@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -33,8 +32,8 @@ def test_the_queue_goes_by_target_and_seed():
         gerbera.TARGETS, gerbera.DEFAULT_ARMS, [0, 1, 2], gerbera.PERCENTS
     )
     assert len(queue) == len(set(queue)) == 3 * 3 * 3 + 2 * 2 * 3
-    assert len({run.name for run in queue}) == len(queue)
-    assert [run.name for run in queue[:4]] == [
+    assert len({str(run) for run in queue}) == len(queue)
+    assert [str(run) for run in queue[:4]] == [
         "jnlpba_rna-100-single-0",
         "jnlpba_rna-100-gum-0",
         "jnlpba_rna-100-wnut17-0",
@@ -57,61 +56,18 @@ def test_a_part_of_the_queue():
     ]
 
 
-def test_a_second_start_goes_on(tmp_path, monkeypatch):
+def test_results_are_kept_and_read_again(tmp_path, monkeypatch):
     monkeypatch.setattr(gerbera, "RUNS", tmp_path / "runs" / "x.json")
     saved: dict[str, list] = {}
     monkeypatch.setattr(
         gerbera, "save_records", lambda name, rows: saved.update({name: list(rows)})
     )
-    executed: list[Run] = []
-
-    def execute(run: Run) -> Result:
-        if len(executed) == 2:
-            raise KeyboardInterrupt
-        executed.append(run)
-        return fake(run)
-
-    with pytest.raises(KeyboardInterrupt):
-        gerbera.work_off(RNA, [], execute, gerbera.save_results)
-    assert executed == RNA[:2]
-    found = gerbera.load_results()
-    assert {result.run for result in found} == set(RNA[:2])
-    executed.clear()
-    gerbera.work_off(RNA, found, execute, gerbera.save_results)
-    assert executed == RNA[2:]
+    assert gerbera.load_results() == []
+    gerbera.save_results([fake(run) for run in RNA])
     assert sorted(gerbera.load_results(), key=lambda r: r.run.seed) == [
         fake(run) for run in sorted(RNA, key=lambda run: (run.seed, run.arm))
     ]
-    gerbera.work_off(RNA, gerbera.load_results(), lambda run: pytest.fail(), list)
     assert any(row["metric"] == "difference" for row in saved["gerbera_method"])
-
-
-def test_no_run_begins_after_the_time_is_up(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(gerbera.time, "monotonic", lambda: clock[0])
-
-    def execute(run: Run) -> Result:
-        clock[0] += 40 * 60
-        return fake(run)
-
-    done = gerbera.work_off(RNA, [], execute, lambda results: None, minutes=60)
-    assert [result.run for result in done] == RNA[:2]
-
-
-def test_two_jobs_work_at_a_time_and_lose_nothing():
-    meet = threading.Barrier(2, timeout=20)  # breaks if one waits alone
-    saves: list[set[Run]] = []
-
-    def execute(run: Run) -> Result:
-        meet.wait()
-        return fake(run)
-
-    def save(results):
-        saves.append({result.run for result in results})
-
-    done = gerbera.work_off(RNA[:4], [], execute, save, jobs=2)
-    assert {result.run for result in done} == set(RNA[:4])
-    assert [len(runs) for runs in saves] == [1, 2, 3, 4]
 
 
 def test_records_of_runs_arms_and_comparisons():
@@ -168,7 +124,7 @@ def test_the_corpora_of_a_run(tmp_path):
     runs = [Run("ncbi_disease", "gum", 0, percent) for percent in (10, 100)]
     sizes = {}
     for run in runs:
-        folder = tmp_path / run.name
+        folder = tmp_path / str(run)
         gerbera.prepare(run, tmp_path / "data", folder)
         for file in folder.glob("*/*.spacy"):
             key = run.percent, file.parent.name, file.stem
@@ -185,7 +141,7 @@ def test_the_corpora_of_a_run(tmp_path):
         (100, "gum", "train"): 40,
         (100, "gum", "dev"): gerbera.GENERAL_DEV,
     }
-    test = tmp_path / runs[0].name / "ncbi_disease" / "test.spacy"
+    test = tmp_path / str(runs[0]) / "ncbi_disease" / "test.spacy"
     first, second = list(DocBin().from_disk(test).get_docs(nlp.vocab))[:2]
     assert (first.text.strip(), second.text) == ("IL2 is up .", "No p53 was found .")
     assert [span.text for span in second.spans[GOLD_KEY]] == ["p53", "p53 was"]
@@ -211,11 +167,3 @@ def test_counts_stand_by_document_and_miss_no_gold(tmp_path):
     assert all(missed for *_, missed in counts[:2])  # "p53 was"
     strangers = gerbera.count(nlp, "diseases", test)
     assert [correct for correct, *_ in strangers] == [0, 0, 0]
-
-
-def test_one_queue_a_folder(tmp_path):
-    stop = pytest.raises(SystemExit, match="Another queue")
-    with gerbera.alone(tmp_path), stop, gerbera.alone(tmp_path):
-        pass
-    with gerbera.alone(tmp_path):
-        pass
