@@ -331,6 +331,18 @@ def nested_accuracy(records: Records) -> str:
     return _table(header, rows) if rows else NOTHING
 
 
+def nested_thresholds(records: Records) -> str:
+    """What lower thresholds of the packaged nested pipeline give and take, on dev."""
+    values = _values(records, "nested_thresholds", "dev")
+    rows = [
+        [system.split()[1], *(values[system, "genia", f"nested_{k}"] for k in "prf")]
+        + [values[system, "genia", "nested_r/inner"]]
+        for system in dict.fromkeys(system for system, *_ in values)
+    ]
+    header = ["thresholds", "P", "R", "F", "R of inner mentions"]
+    return _table(header, rows) if rows else NOTHING
+
+
 def candidates(records: Records) -> str:
     """Language models' answers as they are and filtered: means over prompts, seeds."""
     chosen = [record for record in records if record["benchmark"] == "filter"]
@@ -414,6 +426,7 @@ TABLES = {
     "footprint": footprint,
     "nested": nested,
     "nested_accuracy": nested_accuracy,
+    "nested_thresholds": nested_thresholds,
     "abbreviations": abbreviations,
     "linking": linking,
     "candidates": candidates,
