@@ -8,12 +8,8 @@ step. The mathematics is the same: only rounding and the luck of a seed change.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
-
-import torch
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 ODDS = 1 << 16  # what a drawn number of 16 bits can be
 
@@ -25,24 +21,28 @@ def encoding(device: str, half: bool, quick: bool) -> Iterator[None]:
 
     device (str): Its type, "cpu" or "cuda".
     """
-    with torch.autocast(device, torch.bfloat16, enabled=half):
-        if quick and device == "cpu":
-            with QuickTraining():
-                yield
-        else:
-            yield
+    import torch
+
+    short = quick_training() if quick and device == "cpu" else nullcontext()
+    with torch.autocast(device, torch.bfloat16, enabled=half), short:
+        yield
 
 
-class QuickTraining(TorchFunctionMode):
-    """Within it, training on a CPU takes the short ways of this module."""
+def quick_training() -> Any:
+    """A context in which torch takes the short ways of this module."""
+    from torch.nn import functional
+    from torch.overrides import TorchFunctionMode
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if func is functional.scaled_dot_product_attention and not special(kwargs):
-            return attend(*args, **kwargs)
-        if func is functional.dropout:
-            return drop(*args, **kwargs)
-        return func(*args, **kwargs)
+    class QuickTraining(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            kwargs = kwargs or {}
+            if func is functional.scaled_dot_product_attention and not special(kwargs):
+                return attend(*args, **kwargs)
+            if func is functional.dropout:
+                return drop(*args, **kwargs)
+            return func(*args, **kwargs)
+
+    return QuickTraining()
 
 
 def special(kwargs: dict[str, Any]) -> bool:
@@ -54,7 +54,7 @@ def special(kwargs: dict[str, Any]) -> bool:
     )
 
 
-def attend(query, key, value, attn_mask=None, scale=None, **_) -> torch.Tensor:
+def attend(query, key, value, attn_mask=None, scale=None, **_) -> Any:
     """Scaled dot-product attention.
 
     query, key, value: (..., positions, width of a head)
@@ -67,8 +67,10 @@ def attend(query, key, value, attn_mask=None, scale=None, **_) -> torch.Tensor:
     return scores.softmax(-1) @ value
 
 
-def drop(input, p=0.5, training=True, inplace=False) -> torch.Tensor:  # noqa: A002
+def drop(input, p=0.5, training=True, inplace=False) -> Any:  # noqa: A002
     """Dropout from four draws a number; `p` is rounded to 1/65,536."""
+    import torch
+
     if not training or not p:
         return input
     size = input.numel()

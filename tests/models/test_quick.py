@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
-from spacy_bioner.models.quick import QuickTraining, drop, encoding  # noqa: E402
+from spacy_bioner.models.quick import drop, encoding, quick_training  # noqa: E402
 
 attention = torch.nn.functional.scaled_dot_product_attention
 
@@ -31,7 +31,7 @@ def test_attention_and_its_gradient_are_torch_s(batch, length, masked, scale):
         return [found, *torch.autograd.grad(found.square().sum(), inputs)]
 
     wanted = run()
-    with QuickTraining():
+    with quick_training():
         found = run()
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other)
@@ -42,7 +42,7 @@ def test_attention_and_its_gradient_are_torch_s(batch, length, masked, scale):
 )
 def test_what_it_does_not_know_it_leaves_to_torch(asked):
     inputs = [some(1, 2, 5, 4) for _ in range(3)]
-    with QuickTraining():
+    with quick_training():
         found = attention(*inputs, **asked)
     torch.testing.assert_close(found, attention(*inputs, **asked))
 
