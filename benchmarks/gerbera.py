@@ -14,7 +14,7 @@ sixteen of them. The checkpoint is chosen on the target's dev set; the test set 
 once, when both stages are done, and scored by exact characters and type.
 
 The runs go `--jobs` at a time and share the cores: on two of them, two runs of one
-thread each read half as much again a second as one run of two. What a finished one
+thread each read a third more a second than one run of two. What a finished one
 found is kept at once, so the same command goes on where an earlier one stopped, also
 within a run.
 """
