@@ -2,7 +2,8 @@
 
 Its fused attention goes backward several times slower than plain products do, and its
 dropout draws one number at a time on one core: together they took a third of a step of
-short sentences. The mathematics is the same: only rounding and the luck of a seed change.
+short sentences. The mathematics is the same: only rounding and the luck of a seed
+change.
 """
 
 from __future__ import annotations
