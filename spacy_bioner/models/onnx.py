@@ -40,6 +40,10 @@ MAX_THREADS = 8  # beyond, the Python side cannot keep them busy
 QUEUED = 16  # windows waiting for each thread
 # On a CPU these fused nodes take longer than their parts.
 SLOWER = ["SkipLayerNormFusion", "EmbedLayerNormFusion", "BiasGeluFusion"]
+# Processors without VNNI (AMD before Zen 4, Intel before 2019, many later ones for
+# desks) add int8 products in 16 bits, which overflow without a word. This makes the
+# weights unsigned there, and only there, for products that are exact.
+EXACT_PRODUCTS = "session.x64quantprecision"
 # What a graph computed for other components on its encoder, by graph and component.
 # Not in `doc.user_data`: where such a component is not in the pipeline, nobody takes it
 # away, and it would be saved with the document. Here it goes when the document does.
@@ -262,6 +266,7 @@ def make_session(
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # it remembers a plan for every length seen
     options.log_severity_level = 3
+    options.add_session_config_entry(EXACT_PRODUCTS, "1")
     return onnxruntime.InferenceSession(
         graph, options, providers=list(providers), disabled_optimizers=SLOWER
     )

@@ -163,6 +163,29 @@ def test_only_a_gpu_that_was_asked_for_is_used(monkeypatch):
     assert onnx.find_providers() == both
 
 
+def test_large_int8_products_are_exact_on_every_processor():
+    """Without VNNI, two products of 255 and 127 overflow the 16 bits they are added in
+    unless the session is told to be exact."""
+    helper = pytest.importorskip("onnx.helper")
+    from onnx import TensorProto, numpy_helper
+
+    weights = np.full((64, 32), 127, dtype="int8")
+    node = helper.make_node("MatMulInteger", ["x", "weights"], ["y"])
+    graph = helper.make_graph(
+        [node],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [None, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, [None, 32])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    session = onnx.make_session(model.SerializeToString())
+    values = np.full((8, 64), 255, dtype="uint8")
+    (products,) = session.run(None, {"x": values})
+    assert (products == 64 * 255 * 127).all()
+
+
 def test_int8_scores_are_close(tiny_trained, tiny_compiled):
     docs = [tiny_trained.make_doc(text) for text in TEXTS]
     exact = scores_of(tiny_trained, tiny_trained.get_pipe("transformer").pipe(docs))
