@@ -3,6 +3,7 @@
     python benchmarks/nested.py                 # the whole queue
     python benchmarks/nested.py --list          # what is done, what is not
     python benchmarks/nested.py --systems nested_spancat --seeds 0 1 2 --jobs 2
+    python benchmarks/nested.py --speed         # words a second of each
 
 nested_spancat   ours: a score for every span of up to --width tokens
 spancat          spaCy's, as it comes: n-grams of 1 to --width tokens, whole abstracts;
@@ -20,8 +21,9 @@ evaluations and before everything else, so that neither interruptions nor neighb
 count.
 
 The runs go --jobs at a time and share the cores. What a finished one found is kept at
-once, so the same command goes on where an earlier one stopped, also within a run. When
-the queue is done speed is measured, with untrained weights where a run's are gone.
+once, so the same command goes on where an earlier one stopped, also within a run.
+--speed measures how fast they annotate instead, with the weights of seed 0 or, where
+these are gone, untrained ones.
 """
 
 from __future__ import annotations
@@ -438,6 +440,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=0, help="then begin no run")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--list", action="store_true", help="show the queue, run none")
+    parser.add_argument(
+        "--speed", action="store_true", help="measure speed, train none"
+    )
     return parser.parse_args()
 
 
@@ -463,19 +468,18 @@ def main() -> None:
 
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     with alone(args.work):
+        if args.speed:
+            kept["speeds"] = apart(measure_speed, args)
+            save_kept(kept)
+            return
         if not flat_file(args, TYPES[-1], "dev").exists():
             write_flat(args)
-        share, every = max(1, (os.cpu_count() or 1) // args.jobs), dict(os.environ)
-        os.environ.setdefault("OMP_NUM_THREADS", str(share))
+        threads = max(1, (os.cpu_count() or 1) // args.jobs)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         if not kept["paces"]:
             kept["paces"] = {way: apart(measure_pace, args, way) for way in KEYS}
             save_kept(kept)
         work_off(queue, done, execute, keep, args.minutes, args.jobs)
-        if "OMP_NUM_THREADS" not in every:
-            del os.environ["OMP_NUM_THREADS"]
-        if not kept["speeds"]:
-            kept["speeds"] = apart(measure_speed, args)
-            save_kept(kept)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,15 @@ PUBLISHED: dict[str, dict[str, float]] = {
         "LINNAEUS": 87.7,
     },
 }
+# Test F1 on CMeEE in the table of CBLUE (Zhang et al., ACL 2022), and of GlobalPointer
+# on MacBERT on its leaderboard (github.com/aigonna/GlobalPointer).
+PUBLISHED_ZH = {
+    "ALBERT-tiny": 50.5,
+    "BERT-base": 62.1,
+    "MacBERT-large": 62.4,
+    "MacBERT, GlobalPointer": 67.07,
+    "human": 67.0,
+}
 TOKENIZERS = ("spaCy default", "scispaCy 0.6.2", "spacy-bioner")
 # Targets of the experiment on GERBERA's method -> row, and test F1 in the paper: single
 # task, and with the best general corpus for that target (RoBERTa-large-PM, 357 M).
@@ -330,13 +339,34 @@ def nested_accuracy(records: Records) -> str:
     parts: dict[tuple[str, str, str], dict[str, float]] = {}
     for (system, corpus, metric), value in values.items():
         figure, _, of = metric.removeprefix("nested_").partition("/")
-        if figure in "prf":
+        if figure in "prf" and corpus == "genia":
             parts.setdefault((system, corpus, of or "all"), {})[figure] = value
     rows = [
         [f"`{s}`", c, of, *map(prf.get, "prf")] for (s, c, of), prf in parts.items()
     ]
     header = ["system", "corpus", "of", "P", "R", "F"]
     return _table(header, rows) if rows else NOTHING
+
+
+def nested_zh(records: Records) -> str:
+    """Chinese nested entities on test, beside figures of others on the first CMeEE."""
+    values = _values(records, "nested_accuracy", "test")
+    metrics = ["p", "r", "f", *(f"r/{kind}" for kind in ("flat", "inner", "outer"))]
+    rows: list[list[Any]] = [
+        [
+            system,
+            "CMeEE-V2, 3,957",
+            *(values.get((system, "cmeee", f"nested_{m}")) for m in metrics),
+        ]
+        for system in dict.fromkeys(s for s, corpus, _ in values if corpus == "cmeee")
+    ]
+    rows += [
+        [system, None if system == "human" else "CMeEE, 15,000", None, None, f]
+        for system, f in PUBLISHED_ZH.items()
+    ]
+    header = ["system", "trained on, texts", "P", "R", "F"]
+    header += ["R, flat", "R, inner", "R, outer"]
+    return _table(header, [row + [None] * (len(header) - len(row)) for row in rows])
 
 
 def nested_thresholds(records: Records) -> str:
@@ -435,6 +465,7 @@ TABLES = {
     "nested": nested,
     "nested_accuracy": nested_accuracy,
     "nested_thresholds": nested_thresholds,
+    "nested_zh": nested_zh,
     "abbreviations": abbreviations,
     "linking": linking,
     "candidates": candidates,
