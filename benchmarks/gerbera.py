@@ -35,7 +35,7 @@ from typing import Any
 
 import spacy
 from bootstrap import RESAMPLES, compare, prf
-from results import RESULTS, save_records
+from results import RESULTS, save_records, write_whole
 from runs import alone, work_off
 from runs import train as run_training
 from spacy.language import Language
@@ -275,10 +275,7 @@ def save_results(results: list[Result]) -> None:
     """The counts of each run, one a line, and the figures that follow from them."""
     results = sorted(results, key=lambda result: str(result.run))
     lines = ",\n".join(json.dumps(asdict(result)) for result in results)
-    RUNS.parent.mkdir(exist_ok=True)
-    partial = RUNS.with_suffix(".partial")
-    partial.write_text(f"[\n{lines}\n]\n", "utf8")
-    partial.replace(RUNS)
+    write_whole(RUNS, f"[\n{lines}\n]\n")
     save_records(NAME, make_records(results))
 
 

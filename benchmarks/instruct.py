@@ -35,7 +35,7 @@ from typing import Any
 import spacy
 from bootstrap import RESAMPLES, compare, prf
 from gerbera import ENCODER, ROOT, read_sentences
-from results import RESULTS, save_records
+from results import RESULTS, save_records, write_whole
 from runs import alone, work_off
 from runs import train as run_training
 from spacy.language import Language
@@ -282,10 +282,7 @@ def load_results(path: Path) -> list[Result]:
 def save_results(path: Path, results: list[Result]) -> None:
     """The counts of each run, one a line."""
     lines = ",\n".join(json.dumps(asdict(result)) for result in results)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(f"[\n{lines}\n]\n", "utf8")
-    partial.replace(path)
+    write_whole(path, f"[\n{lines}\n]\n")
 
 
 def make_records(results: list[Result], note: str) -> Iterator[dict[str, Any]]:

@@ -44,7 +44,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from results import RESULTS, peak, save_records
+from results import RESULTS, peak, save_records, write_whole
 from runs import alone, work_off
 
 ROOT = Path(__file__).parent.parent
@@ -358,10 +358,7 @@ def save_kept(kept: dict[str, Any]) -> None:
     lines = {name: json.dumps(value) for name, value in kept.items()}
     lines["runs"] = "[\n  " + ",\n  ".join(map(json.dumps, kept["runs"])) + "\n ]"
     text = ",\n ".join(f'"{name}": {line}' for name, line in lines.items())
-    KEPT.parent.mkdir(exist_ok=True)
-    partial = KEPT.with_suffix(".partial")
-    partial.write_text(f"{{\n {text}\n}}\n", "utf8")
-    partial.replace(KEPT)
+    write_whole(KEPT, f"{{\n {text}\n}}\n")
     save_records(NAME, make_records(kept))
 
 

@@ -23,6 +23,14 @@ def save_records(name: str, records: Iterable[dict[str, Any]]) -> None:
     (RESULTS / f"{name}.json").write_text(f"[\n{lines}\n]\n", "utf8")
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that an interruption leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, "utf8")
+    partial.replace(path)
+
+
 def peak() -> float:
     """The most megabytes of memory that this process has had.
 
