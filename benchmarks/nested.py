@@ -253,8 +253,10 @@ def load_for_speed(args, system: str):
         from spacy_bioner.pipeline.export import compile_pipeline
 
         return compile_pipeline(load_for_speed(args, OURS))
-    if (path := args.work / str(Run(system, 0)) / "tuned").exists():
-        nlp = spacy.load(path)
+    folders = [args.work / str(Run(name, 0)) for name in (system, system + EQUAL)]
+    trained = [path for folder in folders if (path := folder / "tuned").exists()]
+    if trained:
+        nlp = spacy.load(trained[0])
     else:
         nlp = init_nlp(make_config(args, system, args.steps))
         if system == STOCK:  # as ours begins; its own start finds half of all spans
