@@ -5,14 +5,18 @@
 A name is known if the train split has it as a mention five times or more, and at six
 of ten of its places or more. Counted are its places inside a longer mention, the
 longest known name at each, that lie in no other mention between the two.
+
+Agreement: of all pairs of places at which the same name lies in a longer mention of the
+same words, how many are annotated alike, and Cohen's kappa of that.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import spacy
 from results import save_records
@@ -66,43 +70,79 @@ def names_within(mention: Span, names: set[str], gold: set[Place]) -> Iterator[P
             yield place
 
 
-def count(docs: list[Doc], names: set[str]) -> dict[str, Counter[bool]]:
-    """Type of the outer mention -> how many names in it are mentions, and are not."""
-    counts: dict[str, Counter[bool]] = {}
+def places_of(docs: list[Doc], names: set[str]) -> Iterator[tuple[Span, Span, bool]]:
+    """A mention, a known name in it, and whether that is a mention too."""
     for doc in docs:
         gold = {(span.start, span.end) for span in doc.spans[KEY]}
         for span in {(s.start, s.end): s for s in doc.spans[KEY]}.values():
-            for place in names_within(span, names, gold):
-                counts.setdefault(span.label_, Counter())[place in gold] += 1
+            for start, end in names_within(span, names, gold):
+                yield span, doc[start:end], (start, end) in gold
+
+
+def count(docs: list[Doc], names: set[str]) -> dict[str, Counter[bool]]:
+    """Type of the outer mention -> how many names in it are mentions, and are not."""
+    counts: dict[str, Counter[bool]] = {}
+    for mention, _, annotated in places_of(docs, names):
+        counts.setdefault(mention.label_, Counter())[annotated] += 1
     return counts
 
 
-def make_records(split: str, label: str, tally: Counter[bool], note: str):
-    share = 100 * tally[True] / tally.total()
-    for metric, value in [("names", tally.total()), ("annotated, %", share)]:
-        yield {
-            "benchmark": NAME,
-            "system": "gold",
-            "corpus": "genia",
-            "split": split,
-            "metric": f"{metric}, in {label}",
-            "value": round(value, 2),
-            "seed": None,
-            "command": f"python benchmarks/{NAME}.py corpus/genia",
-            "note": note,
-        }
+def agreement(docs: list[Doc], names: set[str]) -> tuple[int, float, float]:
+    """Pairs of places with the same words, the share of them that are annotated alike,
+    and kappa: how far that is beyond chance, from 0 to 1."""
+    groups: dict[tuple[str, str], Counter[bool]] = {}
+    for mention, name, annotated in places_of(docs, names):
+        words = text_of(mention), text_of(name)
+        groups.setdefault(words, Counter())[annotated] += 1
+    alike = sum(pairs(n) for group in groups.values() for n in group.values())
+    every = sum(pairs(group.total()) for group in groups.values())
+    total = sum(groups.values(), Counter())
+    chance = sum((n / total.total()) ** 2 for n in total.values())
+    share = alike / every
+    return every, share, (share - chance) / (1 - chance)
+
+
+def pairs(n: int) -> int:
+    return n * (n - 1) // 2
+
+
+def record(split: str, metric: str, value: float, note: str) -> dict[str, Any]:
+    return {
+        "benchmark": NAME,
+        "system": "gold",
+        "corpus": "genia",
+        "split": split,
+        "metric": metric,
+        "value": round(value, 2),
+        "seed": None,
+        "command": f"python benchmarks/{NAME}.py corpus/genia",
+        "note": note,
+    }
+
+
+def make_records(docs: dict[str, list[Doc]]) -> Iterable[dict[str, Any]]:
+    names = known_names(docs["train"])
+    note = f"{len(names)} known names"
+    for split, some in docs.items():
+        counts = count(some, names)
+        counts["all"] = sum(counts.values(), Counter())
+        for label, tally in sorted(counts.items()):
+            share = 100 * tally[True] / tally.total()
+            yield record(split, f"names, in {label}", tally.total(), note)
+            yield record(split, f"annotated, %, in {label}", share, note)
+    every, share, kappa = agreement(
+        [doc for some in docs.values() for doc in some], names
+    )
+    yield record("all", "pairs of places", every, note)
+    yield record("all", "annotated alike, %", 100 * share, note)
+    yield record("all", "kappa", kappa, note)
 
 
 def main(folder: Path) -> None:
-    names = known_names(read(folder / "train.spacy"))
-    records = []
-    for split in ("train", "dev", "test"):
-        counts = count(read(folder / f"{split}.spacy"), names)
-        counts["all"] = sum(counts.values(), Counter())
-        for label, tally in sorted(counts.items()):
-            print(f"{split:6} {label:10} {tally[True]:5} of {tally.total():5}")
-            note = f"{len(names)} known names"
-            records += make_records(split, label, tally, note)
+    splits = ("train", "dev", "test")
+    records = list(make_records({s: read(folder / f"{s}.spacy") for s in splits}))
+    for row in records:
+        print(f"{row['split']:6} {row['metric']:28} {row['value']:9.2f}")
     save_records(NAME, records)
 
 

@@ -6,13 +6,14 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import spacy
 from spacy.tokens import Span
 
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from nested_gold import count, known_names  # noqa: E402
+from nested_gold import agreement, count, known_names  # noqa: E402
 
 
 def make(nlp, text: str, *mentions: tuple[int, int]):
@@ -40,3 +41,13 @@ def test_only_the_longest_names_are_counted_and_in_one_mention():
     nested = make(nlp, "T cell IL2 receptor gene", (0, 5), (2, 4))
     assert count([nested], names)["DNA"] == Counter({True: 1, False: 2})
     # "cell" lies in the whole alone; "IL2 receptor" is a mention; "IL2" is inside it.
+
+
+def test_agreement_is_of_places_with_the_same_words():
+    nlp = spacy.blank("en")
+    annotated = make(nlp, "IL2 gene", (0, 2), (0, 1))
+    bare, other = make(nlp, "il2 gene", (0, 2)), make(nlp, "IL2 promoter", (0, 2))
+    pairs, alike, kappa = agreement([annotated, annotated, bare, other], {"il2"})
+    assert (pairs, alike) == (3, pytest.approx(1 / 3))
+    assert kappa == pytest.approx((1 / 3 - 1 / 2) / (1 / 2))
+    assert agreement([bare, bare, annotated, annotated], {"il2"})[0] == 6
