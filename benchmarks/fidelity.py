@@ -10,6 +10,7 @@ of all heads.
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import chain, product
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("compiled")
     parser.add_argument("data", type=Path)
     parser.add_argument("--corpora", nargs="+", default=CORPORA)
+    parser.add_argument("--output", default="fidelity", help="name of the records")
     parser.add_argument("--splits", nargs="+", default=("test", "dev"))
     args = parser.parse_args()
     trained, compiled = spacy.load(args.trained), spacy.load(args.compiled)
@@ -93,18 +95,18 @@ def main() -> None:
                 )
                 records.append(
                     {
-                        "benchmark": "fidelity",
+                        "benchmark": args.output,
                         "system": system,
                         "corpus": corpus,
                         "split": split,
                         "metric": metric,
                         "value": round(value, 2),
                         "seed": 0,
-                        "command": COMMAND,
+                        "command": " ".join([COMMAND, *sys.argv[4:]]),
                         "note": "",
                     }
                 )
-    save_records("fidelity", records)
+    save_records(args.output, records)
 
 
 if __name__ == "__main__":

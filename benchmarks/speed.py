@@ -28,6 +28,7 @@ import argparse
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -320,14 +321,14 @@ def measure(args, threads: int, encoder: str, texts) -> list[dict[str, Any]]:
     def add(system: str, kind: str, metric: str, value: float, note: str = "") -> None:
         records.append(
             {
-                "benchmark": "speed",
+                "benchmark": args.output,
                 "system": system,
                 "corpus": kind,
                 "split": f"{threads} thread" + "s" * (threads > 1),
                 "metric": metric,
                 "value": round(value, 3),
                 "seed": 0,
-                "command": f"{COMMAND} --words {args.words}",
+                "command": " ".join([COMMAND, *sys.argv[4:]]),
                 "note": note,
             }
         )
@@ -366,13 +367,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--words", type=int, default=10_000)
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
+    parser.add_argument("--output", default="speed", help="name of the records")
     args = parser.parse_args()
     texts, records = read_texts(args.data, args.words), []
     with tempfile.TemporaryDirectory() as encoder:
         save_encoder(args.trained, encoder)
         for threads in args.threads:
             records += measure(args, threads, encoder, texts)
-    save_records("speed", records)
+    save_records(args.output, records)
 
 
 if __name__ == "__main__":
