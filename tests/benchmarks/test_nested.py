@@ -18,7 +18,7 @@ PACES = {
     nested.STOCK: {"training_seconds_per_step": 3.0},
     nested.FLAT: {"training_seconds_per_step": 1.0},
 }
-ARGS = Namespace(steps=100, batch=1000, rate=0.1, width=10)
+ARGS = Namespace(encoder="e", steps=100, batch=1000, rate=0.1, width=10)
 
 
 def run(system: str, seed: int, f: float) -> dict:
