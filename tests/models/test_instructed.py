@@ -314,6 +314,17 @@ def test_adapters_on_half_precision_weights_are_single(tiny_encoder):
     assert (ask(model, TEXTS)[0] != before).any()
 
 
+@pytest.mark.parametrize("hidden", [0, 64])
+def test_the_head_begins_as_wide_as_those_of_gerbera_ner(tiny_encoder, hidden):
+    """torch's own start is narrower: in few steps the head learns less."""
+    head = make(tiny_encoder, hidden=hidden).shims[0]._model["head"]
+    for layer in head[::2]:
+        outputs, inputs = layer.weight.shape
+        limit = (6 / (inputs + outputs)) ** 0.5
+        assert 0.8 * limit < float(layer.weight.detach().abs().max()) <= limit
+        assert not layer.bias.detach().any()
+
+
 def test_word_shapes_reach_a_bert(tiny_encoder):
     model = make(tiny_encoder, name=tiny_encoder, word_shapes=True, window=32)
     shapes = model.shims[0].backbone.embeddings.token_type_embeddings.weight
