@@ -187,9 +187,10 @@ def build_module(settings: Settings, backbone: Any):
         layers = [torch.nn.Linear(width, settings.hidden), torch.nn.ReLU()]
         width = settings.hidden
     head = torch.nn.Sequential(*layers, torch.nn.Linear(width, N_TAGS))
-    for layer in head[::2]:  # as wide as `gerbera_ner`'s heads begin: it learns sooner
-        torch.nn.init.xavier_uniform_(layer.weight)
-        torch.nn.init.zeros_(layer.bias)
+    for layer in head:  # begins as wide as `gerbera_ner`'s heads, and learns sooner so
+        if isinstance(layer, torch.nn.Linear):
+            torch.nn.init.xavier_uniform_(layer.weight)
+            torch.nn.init.zeros_(layer.bias)
     return torch.nn.ModuleDict({"backbone": backbone, "head": head})
 
 
