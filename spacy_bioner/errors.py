@@ -153,6 +153,7 @@ class Errors(metaclass=_Coded):
         "The pipeline '{model}' has no trained transformer, only {names}. Name the "
         "trained form of a pipeline, not the compiled one."
     )
+    B616 = "--beta {beta}: expected a number above 0; 1 is F, 2 favours recall."
 
     # 7xx: language models
     B701 = (

@@ -24,15 +24,21 @@ def calibrate_cli(
     data: Annotated[Path | None, typer.Option(help="DATA/NAME/dev.spacy")] = None,
     component: Annotated[str, typer.Option(help="Only this one; empty: all")] = "",
     owners: Annotated[bool, typer.Option(help="Also choose each label's owner")] = True,
+    beta: Annotated[
+        float, typer.Option(help="Of nested spans: weight of recall, as in F-beta")
+    ] = 1.0,
 ) -> None:
     """Make a trained pipeline's probabilities honest.
 
     Of a `gerbera_ner`: each head's temperature, and who owns each label. Of a
-    `nested_spancat`: its temperature, and each label's threshold; it looks at the
-    documents that have its span group, those of `convert --nested`.
+    `nested_spancat`: its temperature, and each label's threshold, so that F is best or,
+    with another --beta, F-beta: with 2, recall matters twice as much as precision. It
+    looks at the documents that have its span group, those of `convert --nested`.
     """
     from spacy_bioner.training.reader import MultiTaskCorpus
 
+    if not beta > 0:
+        raise BionerError(Errors.B616.format(beta=beta))
     nlp = load_pipeline(str(model))
     names = [component] if component else nlp.pipe_names
     if unknown := set(names) - set(nlp.pipe_names):
@@ -45,7 +51,7 @@ def calibrate_cli(
         if isinstance(pipe, GerberaNER):
             done |= calibrate_heads(nlp, name, pipe, corpus, owners)
         elif isinstance(pipe, NestedSpancat):
-            done |= tune_spans(nlp, name, pipe, corpus)
+            done |= tune_spans(nlp, name, pipe, corpus, beta)
     if not done:
         raise BionerError(Errors.B613.format(tasks=list(files), names=names))
     nlp.to_disk(model)
@@ -72,14 +78,16 @@ def calibrate_heads(
     return True
 
 
-def tune_spans(nlp: Language, name: str, spancat: NestedSpancat, corpus) -> bool:
+def tune_spans(
+    nlp: Language, name: str, spancat: NestedSpancat, corpus, beta: float
+) -> bool:
     """Fit a `nested_spancat`. RETURNS (bool): Whether any document is annotated for
     it."""
     from spacy_bioner.training.thresholds import tune
 
     if not any(spancat.learns_from(example) for example in corpus(nlp)):
         return False
-    tune(nlp, name, corpus(nlp))
+    tune(nlp, name, corpus(nlp), beta)
     typer.echo(f"{name}: temperature {spancat.cfg['temperature']}")
     typer.echo(f"{name}: thresholds {spancat.cfg['thresholds']}")
     return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +34,7 @@ from .parts import PARTS, Part
 
 NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
 OPSET = 17
-IN_FP32 = re.compile(rf"/tags/|/{FP32_LAYER}/")  # small, and they decide
+IN_FP32 = f"/{FP32_LAYER}/"
 FLOAT = 1  # onnx.TensorProto.FLOAT, the type of what the fusing left untyped
 TOLERANCE = 1e-3  # of fp32 logits
 Windows = Sequence[tuple[NDArray, NDArray, NDArray]]  # what a call of the graph reads
@@ -326,7 +325,7 @@ def _quantize(path: Path) -> None:
         reduce_range=False,
         weight_type=QuantType.QInt8,
         op_types_to_quantize=["MatMul", "Attention"],
-        nodes_to_exclude=[name for name in layers if IN_FP32.search(name)],
+        nodes_to_exclude=[name for name in layers if IN_FP32 in name],
         extra_options={"DefaultTensorType": FLOAT},
     )
     _edit(path, quantize_rows)

@@ -35,14 +35,17 @@ class ScoredSpans:
     gold: NDArray[np.int64]
 
 
-def tune(nlp: Language, name: str, examples: Iterable[Example]) -> None:
+def tune(
+    nlp: Language, name: str, examples: Iterable[Example], beta: float = 1.0
+) -> None:
     """Fit the temperature and each label's threshold of the component `name`.
 
     examples (iterable): Of the development data; those not annotated do not count.
+    beta (float): How many times as much as precision recall matters.
     """
     spancat: Any = nlp.get_pipe(name)
     spans = score_spans_of(nlp, name, examples)
-    cuts = choose_cuts(spans)
+    cuts = choose_cuts(spans, beta)
     temperature = fit_temperature(spans.logits, spans.correct, cuts[spans.label])
     least = sigmoid(cuts / temperature)
     spancat.cfg["temperature"] = temperature
@@ -89,9 +92,10 @@ def _tables(
             yield example, spancat.model.ops.to_numpy(table)
 
 
-def choose_cuts(spans: ScoredSpans) -> NDArray[np.float64]:
-    """The logit of each label above which a span is kept, so that F over all labels
-    together is best: label by label, until nothing changes."""
+def choose_cuts(spans: ScoredSpans, beta: float = 1.0) -> NDArray[np.float64]:
+    """The logit of each label above which a span is kept, so that F-beta (van
+    Rijsbergen, 1979) over all labels together is best: label by label, until nothing
+    changes."""
     labels = len(spans.gold)
     kept = np.zeros((labels, len(GRID)))  # how many spans at each cut,
     right = np.zeros((labels, len(GRID)))  # and how many of them correct
@@ -106,7 +110,7 @@ def choose_cuts(spans: ScoredSpans) -> NDArray[np.float64]:
             other = np.arange(labels) != k
             found = kept[k] + kept[other, chosen[other]].sum()
             hits = right[k] + right[other, chosen[other]].sum()
-            f = 2 * hits / np.maximum(found + spans.gold.sum(), 1)
+            f = hits / np.maximum(found + beta**2 * spans.gold.sum(), 1)  # but a factor
             best = np.flatnonzero(f == f.max())
             chosen[k] = best[np.abs(GRID[best]).argmin()]  # of equals nearest to 0
         if (chosen == before).all():

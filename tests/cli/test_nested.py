@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import spacy
@@ -61,6 +62,17 @@ def test_calibrate_stores_what_it_finds(model, data):
     assert str(cfg["temperature"]) in result.output
 
 
+def test_a_larger_beta_asks_for_less(model, data, tmp_path):
+    thresholds = []
+    for beta in (1, 4):
+        copied = tmp_path / str(beta)
+        shutil.copytree(model, copied)
+        result = run("calibrate", copied, "--data", data, "--beta", beta)
+        assert result.exit_code == 0, result.output
+        thresholds.append(spacy.load(copied).get_pipe("spancat").cfg["thresholds"])
+    assert all(thresholds[1][label] <= p for label, p in thresholds[0].items())
+
+
 def test_evaluate_says_who_nests_and_how_long(model, data, tmp_path):
     metrics, records = tmp_path / "m.json", tmp_path / "r.json"
     args = "--data", data, "--output", metrics, "--records", records
@@ -110,6 +122,7 @@ def test_nothing_to_settle_or_to_measure_is_said(model, data):
     for command, args, message in [
         ("calibrate", ("--targets", "flat"), "Nothing to settle"),
         ("calibrate", ("--component", "tagger"), "no component 'tagger'"),
+        ("calibrate", ("--beta", 0), "--beta 0.0: expected a number above 0"),
         ("evaluate", ("--targets", "flat"), "whose span group the corpus annotates"),
     ]:
         result = run(command, model, "--data", data, *args)

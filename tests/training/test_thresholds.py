@@ -45,6 +45,13 @@ def test_cuts_are_where_f_is_best():
     assert 0.4 < choose_cuts(bold)[0] <= 1.8
 
 
+def test_beta_says_how_much_recall_is_worth():
+    doubtful = scored([1.5, 1.0, -0.5, -0.6, -1.0], [1, 1, 0, 0, 1])
+    assert -0.5 < choose_cuts(doubtful)[0] <= 1.0
+    assert choose_cuts(doubtful, beta=2.0)[0] <= -1.0
+    assert choose_cuts(doubtful, beta=0.5)[0] == choose_cuts(doubtful)[0]
+
+
 def test_each_label_has_its_own_cut_and_a_certain_one_stays_at_zero():
     spans = scored([1.5, 1.0, 0.5, 9.0, -9.0], [1, 0, 0, 1, 0], [0, 0, 0, 1, 1])
     first, second = choose_cuts(spans)
