@@ -116,7 +116,7 @@ class Errors(metaclass=_Coded):
         "encoder itself (they differ by {error:.2g}): it cannot be compiled."
     )
     B509 = "{path} is there already and is no compiled pipeline. Name another folder."
-    B511 = "The sample {path} holds no text. Write one text a line."
+    B511 = "The sample {path} holds no text. Write one a line, in UTF-8."
     B512 = "Component '{name}' has no biomedical head to compile. Train it first."
     B513 = "Compiling needs {modules}: run `pip install 'spacy-bioner[train]'`."
     B514 = (

@@ -53,8 +53,8 @@ def compile_pipeline(
         least one `gerbera_ner` that listens to it. It is not changed.
     quantize (str): "int8" or "none" (fp32).
     name (str): The new pipeline's name; the source's if empty.
-    texts (sequence): Show which of the encoder's activations are too large for int8;
-        a few sentences do.
+    texts (sequence): Show how large the encoder's activations get, for int8; fifty
+        abstracts do better than a few sentences, more hardly better.
     report (callable): Is told each step as it begins.
     RETURNS (Language): The other components, the tokenizer and the meta data are
         copies of the source's.
@@ -174,7 +174,7 @@ def make_graph(
     """
     module = _make_module(encoder, parts)
     if windows is not None:
-        report("finding the activations that int8 cannot hold")
+        report("finding how large activations get")
         run = partial(_run_all, module, windows)
         at_attention = tame_outliers(module.body.encoder, run)
     with tempfile.TemporaryDirectory() as folder, _quiet():

@@ -2,13 +2,13 @@
 
 The int8 scale of a layer's input is that of its largest value, and in BERT-like
 encoders a few channels (most of them at the first token) are many times as large as all
-others: what is left for the others is coarse. They are shrunk, and their weights
-multiplied by as much (SmoothQuant, Xiao et al., ICML 2023): those that attention mixes
-at no cost, where their values are made; those that enter attention or a feed-forward
-layer on the doorstep. The inner ones of a feed-forward layer, which are larger still,
-take a way of their own in fp32, as in LLM.int8() (Dettmers et al., NeurIPS 2022). Which
-channels they are hardly depends on the text (Sun et al., "Massive Activations", COLM
-2024), so they are found once, on sample text.
+others: what is left for the others is coarse. So channels that are larger than most are
+shrunk, and their weights multiplied by as much (SmoothQuant, Xiao et al., ICML 2023):
+those that attention mixes at no cost, where their values are made; all others on the
+doorstep. The few largest of a feed-forward layer's inner ones take a way of their own
+in fp32 besides, as in LLM.int8() (Dettmers et al., NeurIPS 2022). How large a channel
+gets hardly depends on the text (Sun et al., "Massive Activations", COLM 2024), so it is
+found once, on sample text.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats1d = NDArray[np.float32]
-MOST = 4  # channels of a layer
+MOST = 4  # channels of a layer that go in fp32
 RATIO = 1.5  # how much larger they are than all the others
-POWER = 0.8  # of what is shrunk; with 1 the weights would bear all of it
+POWER = 0.65  # of what is shrunk; with 1 the weights would bear all of it
 FP32_LAYER = "outliers"  # its name in the exported graph
 READ_TOGETHER = ("key", "value")  # with "query"
 
 
 def tame_outliers(encoder, run: Callable[[], object]) -> list[Floats1d]:
-    """Shrink the outlier channels of an encoder's linear layers, or give them a small
-    layer of their own.
+    """Shrink the larger channels of an encoder's linear layers; of a feed-forward
+    layer's inner ones give the largest a small layer of their own.
 
     What the encoder computes stays the same.
 
@@ -46,26 +46,19 @@ def tame_outliers(encoder, run: Callable[[], object]) -> list[Floats1d]:
     }
     at_attention = []
     for name, peak in _peaks(layers, run).items():
-        highest = peak.topk(min(MOST + 1, len(peak)))
-        usual = highest.values[-1].clamp(min=1e-6)
-        above = highest.values > RATIO * usual
-        factor = (peak / usual).clamp(min=1) ** POWER
+        factor = (peak / peak.median().clamp(min=1e-6)).clamp(min=1) ** POWER
         parent, _, own = name.rpartition(".")
         if name.endswith("query"):
             at_attention.append(factor.numpy())
-        elif not above.any():
-            continue
         elif parent.endswith("attention.output"):
             value = encoder.get_submodule(parent.replace("output", "self")).value
             value.weight.data /= factor[:, None]
             value.bias.data /= factor
             layers[name].weight.data *= factor
-        elif parent.endswith("intermediate"):
-            shrunk = _make_shrunk(layers[name], factor)
-            setattr(encoder.get_submodule(parent), own, shrunk)
         else:
-            split = _make_split(layers[name], highest.indices[above])
-            setattr(encoder.get_submodule(parent), own, split)
+            apart = _largest(peak) if parent.endswith("output") else []
+            shrunk = _make_shrunk(layers[name], factor, apart)
+            setattr(encoder.get_submodule(parent), own, shrunk)
     return at_attention
 
 
@@ -117,38 +110,36 @@ def _peaks(layers: dict, run: Callable[[], object]) -> dict:
     return peaks
 
 
-def _make_shrunk(dense, factor):
-    """A linear layer that divides its input's channels by a number each."""
+def _largest(peak) -> list[int]:
+    """The channels, at most MOST, that are RATIO times as large as all others."""
+    highest = peak.topk(min(MOST + 1, len(peak)))
+    above = highest.values > RATIO * highest.values[-1].clamp(min=1e-6)
+    return highest.indices[above].tolist()
+
+
+def _make_shrunk(dense, factor, channels: Sequence[int]):
+    """A linear layer that divides its input's channels by a factor each, and leaves
+    these few to a layer of their own."""
     import torch
 
     class Shrunk(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.dense = dense
+            share = 1 / factor
+            if channels:
+                own = torch.nn.Linear(len(channels), dense.out_features, bias=False)
+                own.weight.data = dense.weight.data[:, channels].clone()
+                self.outliers = own
+                share[channels] = 0
             self.dense.weight.data *= factor
-            self.register_buffer("share", 1 / factor)
+            self.dense.weight.data[:, channels] = 0  # else they would set the scale
+            self.register_buffer("share", share)
 
         def forward(self, x):
-            return self.dense(x * self.share)
+            states = self.dense(x * self.share)
+            if channels:
+                states = states + self.outliers(x[..., channels])
+            return states
 
     return Shrunk()
-
-
-def _make_split(dense, channels):
-    """A linear layer as a sum over most channels and over the chosen few."""
-    import torch
-
-    class Split(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.dense = dense
-            self.outliers = torch.nn.Linear(len(channels), dense.out_features, False)
-            self.outliers.weight.data = dense.weight.data[:, channels].clone()
-            keep = torch.ones(dense.in_features)
-            keep[channels] = 0
-            self.register_buffer("keep", keep)
-
-        def forward(self, x):
-            return self.dense(x * self.keep) + self.outliers(x[..., channels])
-
-    return Split()

@@ -8,6 +8,7 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
+from spacy_bioner.cli.compile import MOST, read_sample
 
 
 def run(*args):
@@ -40,6 +41,7 @@ def test_compile_writes_a_pipeline_and_compares_it(trained, tmp_path):
 
 def test_compile_refuses_what_it_cannot_do(trained, tmp_path):
     (tmp_path / "notes.txt").write_text("precious")
+    (tmp_path / "empty.txt").write_text("\n")
     spacy.blank("en").to_disk(tmp_path / "blank")
     for code, args in [
         ("B503", (trained, tmp_path / "out", "--quantize", "int4")),
@@ -47,10 +49,22 @@ def test_compile_refuses_what_it_cannot_do(trained, tmp_path):
         ("B509", (trained, tmp_path)),
         ("B509", (trained, trained)),
         ("B601", (tmp_path / "nowhere", tmp_path / "out")),
-        ("B511", (trained, tmp_path / "out", "--sample", tmp_path / "nowhere")),
+        ("B608", (trained, tmp_path / "out", "--sample", tmp_path / "nowhere")),
+        ("B511", (trained, tmp_path / "out", "--sample", tmp_path / "empty.txt")),
     ]:
         result = run(*args)
         assert result.exit_code == 1
         assert code in result.output
     assert not (tmp_path / "out").exists()
     assert spacy.load(trained).pipe_names == ["sentencizer", "transformer", "ner"]
+
+
+def test_of_a_long_sample_some_texts_are_read_from_all_of_it(tmp_path):
+    for lines in (1, 7, MOST, MOST + 1, 1000):
+        path = tmp_path / f"{lines}.txt"
+        path.write_text("".join(f"Text {i}.\n\n" for i in range(lines)), "utf8")
+        texts = read_sample(path)
+        assert texts[0] == "Text 0." and len(texts) == len(set(texts))
+        assert MOST / 2 <= len(texts) <= MOST or len(texts) == lines
+        last = int(texts[-1].removeprefix("Text ").rstrip("."))
+        assert last >= lines - lines / len(texts)
