@@ -4,17 +4,19 @@
 
 F1 of both by each corpus's own head, their difference in points, and how far both
 agree: F1 of the one's entities against the other's, in `doc.ents` and over the spans
-of all heads.
+of all heads; and by how much the logits of all heads differ (root mean square, on the
+first documents).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from itertools import chain, product
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import spacy
 from results import save_records
 from spacy.language import Language
@@ -24,6 +26,7 @@ from spacy_bioner.cli.evaluate import find_tagger, list_gold
 from spacy_bioner.pipeline.export import full_precision
 
 COMMAND = "python benchmarks/fidelity.py TRAINED COMPILED DATA"
+DOCUMENTS = 50  # whose logits are compared
 CORPORA = ("ncbi_disease", "bc5cdr", "bc2gm", "jnlpba", "linnaeus", "species800")
 Found = list[dict[str, set[tuple]]]
 
@@ -47,6 +50,17 @@ def annotate(nlp: Language, path: Path, task: str) -> tuple[list[set], Found]:
     return gold, found
 
 
+def read_logits(nlp: Language, path: Path) -> np.ndarray:
+    """What all heads say of each token of the first documents.  # (tokens, tags)"""
+    tagger = find_tagger(nlp, str(path))
+    docs = [doc for doc, _ in islice(list_gold(nlp, path, None), DOCUMENTS)]
+    with nlp.select_pipes(enable=nlp.pipe_names[: nlp.pipe_names.index(tagger.name)]):
+        docs = list(nlp.pipe(docs))
+    by_head = tagger.predict(docs)
+    rows = [np.concatenate([x[head] for head in sorted(x)], axis=1) for x in by_head]
+    return np.concatenate(rows)
+
+
 def f1(found: list[set], wanted: list[set]) -> float:
     score = PRFScore()
     for ours, theirs in zip(found, wanted, strict=True):
@@ -67,6 +81,8 @@ def compare(trained: Language, compiled: Language, path: Path, task: str):
     for what in ("own", "all heads", "doc.ents"):
         ours, theirs = ([doc[what] for doc in docs] for docs in (fast, exact))
         yield f"agreement, {what}", f1(ours, theirs), "compiled"
+    noise = read_logits(compiled, path) - read_logits(trained, path)
+    yield "logits, rms difference", float(np.sqrt(np.mean(noise**2))), "compiled"
     yield "entities", len(list(chain.from_iterable(d["own"] for d in fast))), "compiled"
 
 
@@ -90,7 +106,7 @@ def main() -> None:
             path = args.data / corpus / f"{split}.spacy"
             for metric, value, system in compare(trained, compiled, path, corpus):
                 print(
-                    f"{split:5} {corpus:14} {system:16} {metric:22} {value:9.2f}",
+                    f"{split:5} {corpus:14} {system:16} {metric:22} {value:9.3f}",
                     flush=True,
                 )
                 records.append(
@@ -100,7 +116,7 @@ def main() -> None:
                         "corpus": corpus,
                         "split": split,
                         "metric": metric,
-                        "value": round(value, 2),
+                        "value": round(value, 3 if metric.startswith("logits") else 2),
                         "seed": 0,
                         "command": " ".join([COMMAND, *sys.argv[4:]]),
                         "note": "",
