@@ -223,6 +223,7 @@ class Errors(metaclass=_Coded):
         "Component '{name}' was given no document with tokens to initialize from. "
         "Check the training corpus."
     )
+    B803 = "A teacher needs a `nested_spancat`; this pipeline has {found}."
 
     # 9xx: knowledge bases
     B901 = "{path} is no .spacy file of `convert`."

@@ -21,6 +21,7 @@ from spacy_bioner.cli.kb import kb_cli
 from spacy_bioner.cli.llm import llm_data_cli, llm_generate_cli, llm_train_cli
 from spacy_bioner.cli.package import package_cli
 from spacy_bioner.cli.pretrain import pretrain_cli
+from spacy_bioner.cli.teach import teach_cli
 from spacy_bioner.cli.train import train_cli
 from spacy_bioner.cli.tune_filter import tune_filter_cli
 from spacy_bioner.cli.unpack import unpack_cli
@@ -46,6 +47,7 @@ app.command(
     "train",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(train_cli)
+app.command("teach")(teach_cli)
 app.command("tune-filter")(tune_filter_cli)
 app.command("unpack")(unpack_cli)
 app.command(

@@ -13,25 +13,31 @@ def sigmoid(logits: NDArray) -> NDArray:
 
 def span_loss(
     logits: NDArray[np.float32],
-    gold: NDArray[np.bool_],
+    gold: NDArray,
     known: NDArray[np.bool_],
     negative_weight: float = 1.0,
     focus: float = 0.0,
 ) -> tuple[float, NDArray[np.float32]]:
     """Focal binary cross-entropy (Lin et al., ICCV 2017), summed.
 
-    logits, gold, known (arrays): Of one shape. What is not known counts nothing.
+    logits, gold, known (arrays): Of one shape. Gold is true or false, or how likely it
+        is; what is not known counts nothing.
     negative_weight (float): How much a span that is no entity counts. Other values
         than 1 shift the probabilities.
     focus (float): The exponent of (1 - p), where p is the probability given to the
         truth: above 0, what is certain counts less. 0 is plain cross-entropy.
     RETURNS (tuple): The sum, and its gradient, exactly zero where nothing is known.
     """
-    sign = np.where(gold, np.float32(1), np.float32(-1))
-    margin = sign * logits
-    weight = np.where(gold, np.float32(1), np.float32(negative_weight)) * known
-    log_p = -np.logaddexp(np.float32(0), -margin)
+    yes = np.asarray(gold, dtype=logits.dtype) * known
+    no = logits.dtype.type(negative_weight) * (known - yes)
+    (loss_yes, d_yes), (loss_no, d_no) = (_focal(x, focus) for x in (logits, -logits))
+    loss = float((yes * loss_yes).sum() + (no * loss_no).sum())
+    return loss, yes * d_yes - no * d_no
+
+
+def _focal(margin: NDArray, focus: float) -> tuple[NDArray, NDArray]:
+    """The loss of each truth that has the log-odds `margin`, and its derivative."""
+    log_p = -np.logaddexp(margin.dtype.type(0), -margin)
     p = sigmoid(margin)
-    missed = (1 - p) ** np.float32(focus)
-    loss = -float((weight * missed * log_p).sum())
-    return loss, weight * sign * missed * (focus * p * log_p + p - 1)
+    missed = (1 - p) ** margin.dtype.type(focus)
+    return -missed * log_p, missed * (focus * p * log_p + p - 1)

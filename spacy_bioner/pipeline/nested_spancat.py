@@ -34,6 +34,8 @@ threshold = 0.5
 max_positive = null
 negative_weight = 1.0
 focus = 0.0
+teacher_key = "teacher"
+teacher_weight = 0.0
 
 [nested_spancat.model]
 @architectures = "spacy-bioner.SpanScorer.v1"
@@ -78,6 +80,8 @@ def make_nested_spancat(
     max_positive: int | None,
     negative_weight: float,
     focus: float,
+    teacher_key: str,
+    teacher_weight: float,
     scorer: Callable | None,
 ) -> "NestedSpancat":
     """Build the component.
@@ -96,6 +100,10 @@ def make_nested_spancat(
         their own, in `cfg["thresholds"]`, do not use it.
     max_positive (int): At most so many labels on the same words; None: no limit.
     negative_weight, focus (float): Of the loss, see `span_loss`.
+    teacher_key (str): The span group in which `spacy bioner teach` wrote what trained
+        pipelines think of a text.
+    teacher_weight (float): How much that counts beside gold, from 0 to 1. Above 0, a
+        document without gold is learnt from by that alone.
     """
     return NestedSpancat(
         nlp.vocab,
@@ -109,6 +117,8 @@ def make_nested_spancat(
         max_positive=max_positive,
         negative_weight=negative_weight,
         focus=focus,
+        teacher_key=teacher_key,
+        teacher_weight=teacher_weight,
         scorer=scorer,
     )
 
@@ -130,6 +140,8 @@ class NestedSpancat(SpanCategorizer):
         max_positive: int | None = None,
         negative_weight: float = 1.0,
         focus: float = 0.0,
+        teacher_key: str = "teacher",
+        teacher_weight: float = 0.0,
         scorer: Callable | None = None,
     ) -> None:
         self.vocab = vocab
@@ -150,6 +162,8 @@ class NestedSpancat(SpanCategorizer):
             "max_positive": max_positive,
             "negative_weight": negative_weight,
             "focus": focus,
+            "teacher_key": teacher_key,
+            "teacher_weight": teacher_weight,
         }
 
     # What it knows
@@ -247,7 +261,7 @@ class NestedSpancat(SpanCategorizer):
         tables, backprop = self.model.begin_update(docs)
         loss, gradients = self.get_loss(examples, tables)
         backprop(gradients)
-        self._touched |= any(self.learns_from(example) for example in examples)
+        self._touched |= any(self._lessons(example) for example in examples)
         losses[self.name] += loss
         if sgd is not None:
             self.finish_update(sgd)
@@ -257,20 +271,20 @@ class NestedSpancat(SpanCategorizer):
         """Cross-entropy of all candidates a supervised token.
 
         RETURNS (tuple): The loss, and its gradient for each document: exactly zero
-            for one of another task, or whose reference lacks the span group.
+            for one of another task, or whose reference lacks the span groups.
         """
         examples, ops = list(examples), self.model.ops
         masks = self.candidates(example.predicted for example in examples)
         loss, supervised = 0.0, 0
         gradients = []
         for example, table, mask in zip(examples, tables, masks, strict=True):
-            if not self.learns_from(example):
+            if not self._lessons(example):
                 gradients.append(np.zeros(table.shape, dtype="float32"))
                 continue
-            gold, known = self.gold_table(example, mask)
+            target, known = self.target_table(example, mask)
             part, gradient = span_loss(
                 ops.to_numpy(table),
-                gold,
+                target,
                 known,
                 self.cfg["negative_weight"],
                 self.cfg["focus"],
@@ -283,9 +297,34 @@ class NestedSpancat(SpanCategorizer):
 
     def learns_from(self, example: Example) -> bool:
         """Whether an example is annotated for this component."""
+        return self.key in example.reference.spans and not self._foreign(example)
+
+    def _foreign(self, example: Example) -> bool:
         task = get_task(example.predicted) or get_task(example.reference)
-        foreign = self.cfg["task"] and task is not None and task != self.cfg["task"]
-        return not foreign and self.key in example.reference.spans
+        return bool(self.cfg["task"]) and task is not None and task != self.cfg["task"]
+
+    def _lessons(self, example: Example) -> dict[str, float]:
+        """The span groups that an example is learnt from, and how much each counts."""
+        weight = self.cfg["teacher_weight"]
+        weights = {self.key: 1.0 - weight, self.cfg["teacher_key"]: weight}
+        there = {k: w for k, w in weights.items() if k in example.reference.spans and w}
+        total = sum(there.values())
+        return (
+            {} if self._foreign(example) else {k: w / total for k, w in there.items()}
+        )
+
+    def target_table(self, example: Example, mask: np.ndarray):
+        """What to aim at: gold, what a teacher thinks, or something between.
+
+        RETURNS (tuple): How likely each span is an entity, and which are known, as in
+            `gold_table`.
+        """
+        tables = [
+            (weight, *self._read_table(example, mask, key))
+            for key, weight in self._lessons(example).items()
+        ]
+        target = sum(weight * likely for weight, likely, _ in tables)
+        return target, np.logical_and.reduce([known for _, _, known in tables])
 
     def gold_table(self, example: Example, mask: np.ndarray):
         """The reference's spans as a table on the predicted tokens.
@@ -295,11 +334,18 @@ class NestedSpancat(SpanCategorizer):
             (tokens, max_width, labels). Not known are what is no candidate, and the
             tokens around a gold span whose border falls inside one.
         """
+        gold, known = self._read_table(example, mask, self.key)
+        return gold > 0, known
+
+    def _read_table(self, example: Example, mask: np.ndarray, key: str):
+        """The same of any span group, by its scores where it has some."""
         numbers = {label: i for i, label in enumerate(self.labels)}
         known = np.repeat(mask[:, :, None], len(numbers), axis=2)
-        gold = np.zeros_like(known)
+        likely = np.zeros(known.shape, dtype="float32")
         to_predicted, to_reference = example.alignment.y2x, example.alignment.x2y
-        for span in example.reference.spans[self.key]:
+        group = example.reference.spans[key]
+        scores = group.attrs.get("scores") if key == self.cfg["teacher_key"] else None
+        for i, span in enumerate(group):
             touched = to_predicted[span.start : span.end]
             if span.label_ not in numbers or not len(touched):
                 continue
@@ -308,9 +354,11 @@ class NestedSpancat(SpanCategorizer):
                 continue
             place = start, last - start, numbers[span.label_]
             back = to_reference[start : last + 1]
-            exact = back.min() == span.start and back.max() == span.end - 1
-            (gold if exact else known)[place] = exact
-        return gold & known, known
+            if back.min() == span.start and back.max() == span.end - 1:
+                likely[place] = 1.0 if scores is None else scores[i]
+            else:
+                known[place] = False
+        return likely * known, known
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Step, unless nothing was learnt from: Adam would go on moving the weights

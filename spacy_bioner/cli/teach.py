@@ -1,0 +1,51 @@
+"""`teach INPUT OUTPUT --teacher MODEL`: what trained pipelines think of texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import spacy
+import typer
+from spacy.tokens import DocBin
+from wasabi import msg
+
+from spacy_bioner.cli._util import friendly_errors, load_pipeline
+from spacy_bioner.corpora.convert import write
+from spacy_bioner.errors import BionerError, Errors
+
+Arg, Opt = typer.Argument, typer.Option
+
+
+@friendly_errors
+def teach_cli(
+    source: Annotated[Path, Arg(metavar="INPUT", help="A .spacy file")],
+    output: Annotated[Path, Arg(metavar="OUTPUT", help="The .spacy file to write")],
+    teacher: Annotated[
+        list[str], Opt(help="A pipeline with a nested_spancat; once for each")
+    ],
+    key: Annotated[str, Opt(help="The span group to write")] = "teacher",
+    only: Annotated[bool, Opt(help="Drop the annotations that are there")] = False,
+) -> None:
+    """Write what trained pipelines, on average, think of every span of a corpus.
+
+    A `nested_spancat` with a `teacher_weight` learns from that: beside gold, or alone
+    where there is none.
+    """
+    from spacy_bioner.training.teaching import teach
+
+    if not source.is_file():
+        raise BionerError(Errors.B605.format(task=source.stem, path=source))
+    teachers = [load_pipeline(model) for model in teacher]
+    docs = DocBin().from_disk(source).get_docs(spacy.blank("en").vocab)
+    if only:
+        docs = map(forget, docs)
+    count = write(teach(teachers, docs, key), output)
+    msg.good(f"{output}: {count} documents taught by {len(teachers)} pipelines")
+
+
+def forget(doc):
+    """Leave of a document its words."""
+    doc.spans.clear()
+    doc.set_ents([], default="missing")
+    return doc
