@@ -7,12 +7,14 @@ from typing import Annotated
 
 import spacy
 import typer
+from spacy.language import Language
 from spacy.tokens import DocBin
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
 from spacy_bioner.corpora.convert import write
 from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.pipeline.nested_spancat import NestedSpancat
 
 Arg, Opt = typer.Argument, typer.Option
 
@@ -36,12 +38,20 @@ def teach_cli(
 
     if not source.is_file():
         raise BionerError(Errors.B605.format(task=source.stem, path=source))
-    teachers = [load_pipeline(model) for model in teacher]
+    teachers = [find_spancat(load_pipeline(model)) for model in teacher]
     docs = DocBin().from_disk(source).get_docs(spacy.blank("en").vocab)
     if only:
         docs = map(forget, docs)
     count = write(teach(teachers, docs, key), output)
     msg.good(f"{output}: {count} documents taught by {len(teachers)} pipelines")
+
+
+def find_spancat(nlp: Language) -> tuple[Language, str]:
+    """A pipeline and the name of its `nested_spancat`."""
+    for name, pipe in nlp.pipeline:
+        if isinstance(pipe, NestedSpancat):
+            return nlp, name
+    raise BionerError(Errors.B803.format(found=nlp.pipe_names))
 
 
 def forget(doc):

@@ -9,35 +9,35 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
 from spacy.util import minibatch
 
-from ..errors import BionerError, Errors
 from ..layers.span_loss import sigmoid
-from ..pipeline.nested_spancat import NestedSpancat
 
 Place = tuple[int, int, str]  # in characters, and the label
 BATCH = 32
 
 
 def teach(
-    teachers: Sequence[Language], docs: Iterable[Doc], key: str, least: float = 0.01
+    teachers: Sequence[tuple[Language, str]],
+    docs: Iterable[Doc],
+    key: str,
+    least: float = 0.01,
 ) -> Iterator[Doc]:
     """Write into each document the spans that any teacher thinks possible.
 
-    teachers (sequence): Pipelines with a `nested_spancat`.
+    teachers (sequence): Pipelines, and the names of their `nested_spancat`.
     key (str): The span group to write; `attrs["scores"]` holds the mean of the
         teachers' probabilities.
     least (float): A teacher's lower probabilities count as 0.
-    Raises BionerError for a pipeline without one.
     """
-    names = [find_name(nlp) for nlp in teachers]
     for batch in minibatch(docs, BATCH):
         sums: list[dict[Place, float]] = [defaultdict(float) for _ in batch]
-        for nlp, name in zip(teachers, names, strict=True):
+        for nlp, name in teachers:
             texts = [doc.text for doc in batch]
             for total, found in zip(sums, think(nlp, name, texts, least), strict=True):
                 for place, chance in found.items():
@@ -55,19 +55,11 @@ def as_group(doc: Doc, key: str, chances: dict[Place, float]) -> SpanGroup:
     return SpanGroup(doc, name=key, spans=spans, attrs={"scores": list(scores)})
 
 
-def find_name(nlp: Language) -> str:
-    """The name of a pipeline's `nested_spancat`."""
-    for name, pipe in nlp.pipeline:
-        if isinstance(pipe, NestedSpancat):
-            return name
-    raise BionerError(Errors.B803.format(found=nlp.pipe_names))
-
-
 def think(
     nlp: Language, name: str, texts: list[str], least: float
 ) -> Iterator[dict[Place, float]]:
     """The spans of each text that a pipeline thinks possible."""
-    spancat: NestedSpancat = nlp.get_pipe(name)  # type: ignore[assignment]
+    spancat: Any = nlp.get_pipe(name)
     with nlp.select_pipes(enable=nlp.pipe_names[: nlp.pipe_names.index(name)]):
         docs = list(nlp.pipe(texts))
     masks, tables = spancat.candidates(docs), spancat.predict(docs)

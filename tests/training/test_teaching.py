@@ -20,7 +20,6 @@ from thinc.api import fix_random_seed
 from typer.testing import CliRunner
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
-from spacy_bioner.errors import BionerError
 from spacy_bioner.training.teaching import teach
 
 
@@ -49,7 +48,12 @@ def test_the_mean_of_what_teachers_think_is_written(teacher):
     other = cnn_pipeline()
     train(other, toy_examples(other), 20)
     one, two, both = (
-        [chances(doc) for doc in teach(nlps, texts(teacher), "teacher", 0.0)]
+        [
+            chances(doc)
+            for doc in teach(
+                [(nlp, "spancat") for nlp in nlps], texts(teacher), "teacher", 0.0
+            )
+        ]
         for nlps in ([teacher], [other], [teacher, other])
     )
     assert sum(map(len, both)) > 100
@@ -60,7 +64,7 @@ def test_the_mean_of_what_teachers_think_is_written(teacher):
 
 
 def test_what_is_unlikely_is_left_out_and_comes_back_from_disk(teacher, tmp_path):
-    docs = list(teach([teacher], texts(teacher), "teacher", 0.2))
+    docs = list(teach([(teacher, "spancat")], texts(teacher), "teacher", 0.2))
     DocBin(docs=docs).to_disk(tmp_path / "taught.spacy")
     again = DocBin().from_disk(tmp_path / "taught.spacy").get_docs(teacher.vocab)
     for doc, copy in zip(docs, again, strict=True):
@@ -70,14 +74,16 @@ def test_what_is_unlikely_is_left_out_and_comes_back_from_disk(teacher, tmp_path
 
 
 def test_borders_inside_a_token_of_the_text_are_left_out(teacher):
-    (doc,) = teach([teacher], [Doc(teacher.vocab, ["p53", "gene"], [0, 0])], "t")
+    (doc,) = teach(
+        [(teacher, "spancat")], [Doc(teacher.vocab, ["p53", "gene"], [0, 0])], "t"
+    )
     assert {(s.start, s.end) for s in doc.spans["t"]} <= {(0, 1), (1, 2), (0, 2)}
 
 
 def test_a_pupil_learns_from_texts_that_nobody_annotated(teacher):
     fix_random_seed(2)
     pupil = cnn_pipeline(teacher_weight=1.0)
-    references = list(teach([teacher], texts(teacher), "teacher"))
+    references = list(teach([(teacher, "spancat")], texts(teacher), "teacher"))
     examples = [Example(x, y) for x, y in zip(texts(pupil), references, strict=True)]
     optimizer = pupil.initialize(lambda: toy_examples(pupil))  # for the labels
     optimizer.learn_rate = 0.01
@@ -91,7 +97,7 @@ def test_the_target_is_between_gold_and_teacher(teacher, weight):
     nlp = cnn_pipeline(teacher_weight=weight)
     nlp.initialize(lambda: toy_examples(nlp))
     spancat = nlp.get_pipe("spancat")
-    (reference,) = teach([teacher], [nested(nlp, SENTENCES[0])], "teacher")
+    (reference,) = teach([(teacher, "spancat")], [nested(nlp, SENTENCES[0])], "teacher")
     example = Example(Doc(nlp.vocab, [t.text for t in reference]), reference)
     (mask,) = spancat.candidates([example.predicted])
     gold, known = spancat.gold_table(example, mask)
@@ -107,15 +113,10 @@ def test_the_target_is_between_gold_and_teacher(teacher, weight):
 def test_without_a_weight_a_teacher_teaches_nothing(teacher):
     nlp = cnn_pipeline()
     optimizer = nlp.initialize(lambda: toy_examples(nlp))
-    references = list(teach([teacher], texts(teacher), "teacher"))
+    references = list(teach([(teacher, "spancat")], texts(teacher), "teacher"))
     before = weights(nlp)
     nlp.update([Example(doc.copy(), doc) for doc in references], sgd=optimizer)
     assert same(before, weights(nlp))
-
-
-def test_a_teacher_without_the_component_is_refused(teacher):
-    with pytest.raises(BionerError, match="B803"):
-        list(teach([spacy.blank("en")], texts(teacher), "teacher"))
 
 
 def test_the_command(teacher, tmp_path):
@@ -132,3 +133,6 @@ def test_the_command(teacher, tmp_path):
         app, [*map(str, args[:2]), "x.spacy", *map(str, args[3:])]
     )
     assert result.exit_code == 1 and "B605" in result.output
+    spacy.blank("en").to_disk(tmp_path / "blank")
+    result = CliRunner().invoke(app, [*map(str, args[:5]), str(tmp_path / "blank")])
+    assert result.exit_code == 1 and "B803" in result.output
