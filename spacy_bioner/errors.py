@@ -224,6 +224,7 @@ class Errors(metaclass=_Coded):
         "Check the training corpus."
     )
     B803 = "A teacher needs a `nested_spancat`; this pipeline has {found}."
+    B804 = "teacher_weight = {weight} in component '{name}': expected 0 to 1."
 
     # 9xx: knowledge bases
     B901 = "{path} is no .spacy file of `convert`."

@@ -151,6 +151,8 @@ class NestedSpancat(SpanCategorizer):
         self.scorer = scorer
         self.add_negative_label = False  # of the contract; ours is binary a label
         self._touched = False
+        if not 0 <= teacher_weight <= 1:
+            raise BionerError(Errors.B804.format(name=name, weight=teacher_weight))
         self.cfg: dict[str, Any] = {
             "labels": [],
             "spans_key": spans_key,
@@ -308,10 +310,9 @@ class NestedSpancat(SpanCategorizer):
         weight = self.cfg["teacher_weight"]
         weights = {self.key: 1.0 - weight, self.cfg["teacher_key"]: weight}
         there = {k: w for k, w in weights.items() if k in example.reference.spans and w}
-        total = sum(there.values())
-        return (
-            {} if self._foreign(example) else {k: w / total for k, w in there.items()}
-        )
+        if self._foreign(example):
+            return {}
+        return {key: weight / sum(there.values()) for key, weight in there.items()}
 
     def target_table(self, example: Example, mask: np.ndarray):
         """What to aim at: gold, what a teacher thinks, or something between.

@@ -1,8 +1,8 @@
 """What trained pipelines think of a text, for a `nested_spancat` to learn from.
 
-The mean of several is better than each of them, and says of doubtful spans that they
-are doubtful, where an annotator had to decide: knowledge distillation (Hinton et al.,
-2015). Texts that nobody annotated teach as well.
+The mean of several is mostly better than each of them, and says of doubtful spans that
+they are doubtful, where an annotator had to decide: knowledge distillation (Hinton et
+al., 2015). Texts that nobody annotated teach as well.
 """
 
 from __future__ import annotations

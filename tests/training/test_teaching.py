@@ -20,6 +20,7 @@ from thinc.api import fix_random_seed
 from typer.testing import CliRunner
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
+from spacy_bioner.errors import BionerError
 from spacy_bioner.training.teaching import teach
 
 
@@ -117,6 +118,12 @@ def test_without_a_weight_a_teacher_teaches_nothing(teacher):
     before = weights(nlp)
     nlp.update([Example(doc.copy(), doc) for doc in references], sgd=optimizer)
     assert same(before, weights(nlp))
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.5])
+def test_a_weight_that_is_no_share_is_refused(weight):
+    with pytest.raises(BionerError, match="B804"):
+        cnn_pipeline(teacher_weight=weight)
 
 
 def test_the_command(teacher, tmp_path):
