@@ -225,6 +225,10 @@ class Errors(metaclass=_Coded):
     )
     B803 = "A teacher needs a `nested_spancat`; this pipeline has {found}."
     B804 = "teacher_weight = {weight} in component '{name}': expected 0 to 1."
+    B805 = (
+        "Component '{name}' has teacher_weight = {weight}, but no training document "
+        "has `doc.spans['{key}']`: write it with `spacy bioner teach`."
+    )
 
     # 9xx: knowledge bases
     B901 = "{path} is no .spacy file of `convert`."

@@ -315,17 +315,17 @@ class NestedSpancat(SpanCategorizer):
         return {key: weight / sum(there.values()) for key, weight in there.items()}
 
     def target_table(self, example: Example, mask: np.ndarray):
-        """What to aim at: gold, what a teacher thinks, or something between.
+        """What to aim at: gold, what a teacher thinks, or something between. Where only
+        one of them knows, that one.
 
         RETURNS (tuple): How likely each span is an entity, and which are known, as in
             `gold_table`.
         """
-        tables = [
-            (weight, *self._read_table(example, mask, key))
-            for key, weight in self._lessons(example).items()
-        ]
-        target = sum(weight * likely for weight, likely, _ in tables)
-        return target, np.logical_and.reduce([known for _, _, known in tables])
+        target = total = 0.0
+        for key, weight in self._lessons(example).items():
+            likely, known = self._read_table(example, mask, key)
+            target, total = target + weight * likely, total + weight * known
+        return target / np.where(total > 0, total, 1.0), total > 0
 
     def gold_table(self, example: Example, mask: np.ndarray):
         """The reference's spans as a table on the predicted tokens.
@@ -345,7 +345,9 @@ class NestedSpancat(SpanCategorizer):
         likely = np.zeros(known.shape, dtype="float32")
         to_predicted, to_reference = example.alignment.y2x, example.alignment.x2y
         group = example.reference.spans[key]
-        scores = group.attrs.get("scores") if key == self.cfg["teacher_key"] else None
+        attrs = group.attrs if key == self.cfg["teacher_key"] else {}
+        scores = attrs.get("scores")
+        known[:, attrs.get("max_width", known.shape[1]) :] = False
         for i, span in enumerate(group):
             touched = to_predicted[span.start : span.end]
             if span.label_ not in numbers or not len(touched):
@@ -385,6 +387,11 @@ class NestedSpancat(SpanCategorizer):
             self.add_label(label)
         if not self.labels:
             raise BionerError(Errors.B801.format(name=self.name, key=self.key))
+        key, weight = self.cfg["teacher_key"], self.cfg["teacher_weight"]
+        if weight and not any(key in eg.reference.spans for eg in get_examples()):
+            raise BionerError(
+                Errors.B805.format(name=self.name, weight=weight, key=key)
+            )
         sample = next((eg.x for eg in get_examples() if len(eg.x)), None)
         if sample is None:
             raise BionerError(Errors.B802.format(name=self.name))

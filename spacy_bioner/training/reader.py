@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 
+import numpy as np
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.training import Example
 from spacy.training.corpus import walk_corpus
 from spacy.util import registry
@@ -93,9 +94,10 @@ class MultiTaskCorpus:
 
 def sentence_runs(doc: Doc, max_length: int) -> Iterator[tuple[int, int]]:
     """Runs of whole sentences of at most `max_length` tokens; a longer sentence is a
-    run of its own. No entity is cut: a border inside one moves behind it."""
+    run of its own. No entity is cut: a border inside one moves behind it. Spans that
+    have scores count as entities from 0.5 on."""
     start = end = 0
-    spans = chain(doc.ents, *doc.spans.values())
+    spans = chain(doc.ents, *map(likely, doc.spans.values()))
     inside = {i for span in spans for i in range(span.start + 1, span.end)}
     has_sentences = doc.has_annotation("SENT_START")
     borders = [s.end for s in doc.sents] if has_sentences else range(1, len(doc) + 1)
@@ -110,16 +112,29 @@ def sentence_runs(doc: Doc, max_length: int) -> Iterator[tuple[int, int]]:
         yield start, len(doc)
 
 
+def likely(group: SpanGroup) -> Iterator[Span]:
+    """The spans of a group; where they have scores, such as a teacher's, those that
+    are at least as likely as not."""
+    scores = group.attrs.get("scores", [1.0] * len(group))
+    return compress(group, (score >= 0.5 for score in scores))
+
+
 def cut(doc: Doc, start: int, end: int) -> Doc:
     """The tokens from `start` to `end` as a document, with the span groups, which
-    `Span.as_doc` forgets; empty ones too: nothing there is an annotation."""
-    piece = doc[start:end].as_doc()
+    `Span.as_doc` forgets; empty ones too: nothing there is an annotation. Sequences
+    among their attributes, such as scores, have a value for each span."""
+    piece, many = doc[start:end].as_doc(), (list, np.ndarray)
     for key, group in doc.spans.items():
-        piece.spans[key] = [
+        inside = [start <= span.start and span.end <= end for span in group]
+        spans = [
             Span(piece, span.start - start, span.end - start, span.label_)
-            for span in group
-            if start <= span.start and span.end <= end
+            for span in compress(group, inside)
         ]
+        attrs = {
+            name: list(compress(value, inside)) if isinstance(value, many) else value
+            for name, value in group.attrs.items()
+        }
+        piece.spans[key] = SpanGroup(piece, name=key, spans=spans, attrs=attrs)
     return piece
 
 

@@ -32,9 +32,11 @@ def teach(
 
     teachers (sequence): Pipelines, and the names of their `nested_spancat`.
     key (str): The span group to write; `attrs["scores"]` holds the mean of the
-        teachers' probabilities.
+        teachers' probabilities, `attrs["max_width"]` up to which length in tokens all
+        of them look at spans.
     least (float): A teacher's lower probabilities count as 0.
     """
+    width = min(look_up(nlp, name).max_width for nlp, name in teachers)
     for batch in minibatch(docs, BATCH):
         sums: list[dict[Place, float]] = [defaultdict(float) for _ in batch]
         for nlp, name in teachers:
@@ -43,23 +45,29 @@ def teach(
                 for place, chance in found.items():
                     total[place] += chance / len(teachers)
         for doc, total in zip(batch, sums, strict=True):
-            doc.spans[key] = as_group(doc, key, total)
+            doc.spans[key] = as_group(doc, key, total, width)
             yield doc
 
 
-def as_group(doc: Doc, key: str, chances: dict[Place, float]) -> SpanGroup:
+def look_up(nlp: Language, name: str) -> Any:
+    """A pipeline's `nested_spancat`, of whose type mypy cannot know."""
+    return nlp.get_pipe(name)
+
+
+def as_group(doc: Doc, key: str, chances: dict[Place, float], width: int) -> SpanGroup:
     """Spans and scores; without those that begin or end inside a token of `doc`."""
     pairs = [(doc.char_span(*place), p) for place, p in sorted(chances.items())]
     pairs = [(span, round(p, 4)) for span, p in pairs if span is not None]
     spans, scores = zip(*pairs, strict=True) if pairs else ((), ())
-    return SpanGroup(doc, name=key, spans=spans, attrs={"scores": list(scores)})
+    attrs = {"scores": list(scores), "max_width": width}
+    return SpanGroup(doc, name=key, spans=spans, attrs=attrs)
 
 
 def think(
     nlp: Language, name: str, texts: list[str], least: float
 ) -> Iterator[dict[Place, float]]:
     """The spans of each text that a pipeline thinks possible."""
-    spancat: Any = nlp.get_pipe(name)
+    spancat = look_up(nlp, name)
     with nlp.select_pipes(enable=nlp.pipe_names[: nlp.pipe_names.index(name)]):
         docs = list(nlp.pipe(texts))
     masks, tables = spancat.candidates(docs), spancat.predict(docs)

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import islice
 
+import numpy as np
 import pytest
 import spacy
 from hypothesis import given
@@ -147,12 +148,15 @@ def test_runs_cover_everything_and_cut_no_entity(data):
             assert not any(doc[i].is_sent_start or not known for i in middle)
 
 
-def test_pieces_keep_span_groups(tmp_path):
+@pytest.mark.parametrize("as_scores", [list, np.array])
+def test_pieces_keep_span_groups(tmp_path, as_scores):
     """`Span.as_doc` forgets them, and a piece without its group teaches nothing."""
     words = ["IL-2", "gene", "fell", ".", "Mice", "ran", ".", "T", "cells", "rose", "."]
     doc = Doc(NLP.vocab, words, sent_starts=[i in (0, 4, 7) for i in range(11)])
     doc.spans["sc"] = [Span(doc, 0, 1, "PROTEIN"), Span(doc, 0, 2, "DNA")]
-    doc.spans["sc"] += [Span(doc, 7, 9, "CELL")]
+    doc.spans["sc"] += [Span(doc, 7, 9, "CELL"), Span(doc, 6, 9, "CELL")]
+    scores = as_scores([0.5, 0.75, 1.0, 0.25])
+    doc.spans["sc"].attrs.update(scores=scores, max_width=16)
     DocBin(docs=[doc]).to_disk(tmp_path / "nested.spacy")
     sources = {"nested": tmp_path / "nested.spacy"}
     examples = list(create_multi_task_corpus(sources, max_length=4)(NLP))
@@ -165,6 +169,9 @@ def test_pieces_keep_span_groups(tmp_path):
         [],
         [("T cells", "CELL")],
     ]
+    attrs = [example.reference.spans["sc"].attrs for example in examples]
+    assert [a["scores"] for a in attrs] == [[0.5, 0.75], [], [1.0]]
+    assert {a["max_width"] for a in attrs} == {16}
 
 
 def test_errors(sources, tmp_path):

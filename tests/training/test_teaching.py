@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import spacy
 from pipeline.test_nested_spancat import (
+    MODEL,
     SENTENCES,
+    TOK2VEC,
     cnn_pipeline,
     nested,
     same,
@@ -86,7 +88,9 @@ def test_a_pupil_learns_from_texts_that_nobody_annotated(teacher):
     pupil = cnn_pipeline(teacher_weight=1.0)
     references = list(teach([(teacher, "spancat")], texts(teacher), "teacher"))
     examples = [Example(x, y) for x, y in zip(texts(pupil), references, strict=True)]
-    optimizer = pupil.initialize(lambda: toy_examples(pupil))  # for the labels
+    with pytest.raises(BionerError, match="B805.*teacher_weight = 1.0.*'teacher'"):
+        pupil.initialize(lambda: toy_examples(pupil))
+    optimizer = pupil.initialize(lambda: toy_examples(pupil) + examples)
     optimizer.learn_rate = 0.01
     for _ in range(60):
         pupil.update(examples, sgd=optimizer)
@@ -96,10 +100,10 @@ def test_a_pupil_learns_from_texts_that_nobody_annotated(teacher):
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_the_target_is_between_gold_and_teacher(teacher, weight):
     nlp = cnn_pipeline(teacher_weight=weight)
-    nlp.initialize(lambda: toy_examples(nlp))
-    spancat = nlp.get_pipe("spancat")
     (reference,) = teach([(teacher, "spancat")], [nested(nlp, SENTENCES[0])], "teacher")
     example = Example(Doc(nlp.vocab, [t.text for t in reference]), reference)
+    nlp.initialize(lambda: [*toy_examples(nlp), example])
+    spancat = nlp.get_pipe("spancat")
     (mask,) = spancat.candidates([example.predicted])
     gold, known = spancat.gold_table(example, mask)
     target, also_known = spancat.target_table(example, mask)
@@ -109,6 +113,29 @@ def test_the_target_is_between_gold_and_teacher(teacher, weight):
     assert (known == also_known).all()
     wanted = (weight * thought + (1 - weight) * gold) * known
     np.testing.assert_allclose(target, wanted, atol=1e-6)
+
+
+def test_where_a_teacher_does_not_look_gold_teaches_alone():
+    """A teacher of narrower spans says nothing of wider ones."""
+    fix_random_seed(0)
+    model = {**MODEL, "tok2vec": TOK2VEC, "max_width": 1}
+    narrow, pupil = cnn_pipeline(model=model), cnn_pipeline(teacher_weight=0.5)
+    narrow.initialize(lambda: toy_examples(narrow))
+    (reference,) = teach(
+        [(narrow, "spancat")], [nested(pupil, SENTENCES[0])], "teacher"
+    )
+    example = Example(Doc(pupil.vocab, [t.text for t in reference]), reference)
+    pupil.initialize(lambda: [*toy_examples(pupil), example])
+    spancat = pupil.get_pipe("spancat")
+    (mask,) = spancat.candidates([example.predicted])
+    gold, known = spancat.gold_table(example, mask)
+    target, also_known = spancat.target_table(example, mask)
+    assert gold[:, 1:].any() and (known == also_known).all()
+    np.testing.assert_allclose(target[:, 1:], gold[:, 1:])
+    assert not np.allclose(target[:, 0], gold[:, 0])
+    del reference.spans["sc"]
+    _, known = spancat.target_table(example, mask)
+    assert known[:, 0].any() and not known[:, 1:].any()
 
 
 def test_without_a_weight_a_teacher_teaches_nothing(teacher):
