@@ -79,7 +79,22 @@ def test_a_nested_encoder_never_sees_genias_dev_and_test_abstracts():
     assert "--targets jnlpba_not_nested,bc2gm_not_nested,anatem " in train
     assert "--paths.encoder ${vars.base} " in train and "--general" not in train
     assert save.endswith("training/nested_encoder/model-best ${vars.nested_encoder}")
-    assert "--paths.encoder ${vars.nested_encoder} " in scripts["train-nested"][0]
+
+
+def test_nested_pipelines_and_their_teachers_never_see_them():
+    project = srsly.read_yaml(ROOT / "project.yml")
+    scripts = {command["name"]: command["script"] for command in project["commands"]}
+    (more,) = scripts["convert-more-for-nested"]
+    taught = "--without assets/splits/jnlpba-in-genia.txt"
+    assert "--without assets/splits/jnlpba-not-nested.txt" in more and taught in more
+    read = {line.split(" teach ")[1].split()[0] for line in scripts["teach-nested"]}
+    corpora = ("genia", "jnlpba_not_genia")
+    assert read == {"${vars.data}/" + f"{name}/train.spacy" for name in corpora}
+    trainings = [*scripts["train-nested-teachers"][::2], *scripts["train-nested"]]
+    assert all("--paths.encoder ${vars.base} " in line for line in trainings)
+    in_genia = read_ids(SPLITS / "jnlpba-in-genia.txt")
+    assert len(in_genia) == len(read_ids(SPLITS / "genia-train.txt"))
+    assert not in_genia & read_ids(NOT_NESTED)
 
 
 def test_shares_are_a_split_that_needs_no_list():
