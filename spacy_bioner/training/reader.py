@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from spacy.language import Language
@@ -115,15 +116,22 @@ def sentence_runs(doc: Doc, max_length: int) -> Iterator[tuple[int, int]]:
 def likely(group: SpanGroup) -> Iterator[Span]:
     """The spans of a group; where they have scores, such as a teacher's, those that
     are at least as likely as not."""
-    scores = group.attrs.get("scores", [1.0] * len(group))
+    scores = group.attrs.get("scores")
+    if scores is None or not goes_by_span(group, scores):
+        return iter(group)
     return compress(group, (score >= 0.5 for score in scores))
+
+
+def goes_by_span(group: SpanGroup, value: Any) -> bool:
+    """Whether an attribute of a group has a value for each of its spans."""
+    return isinstance(value, (list, np.ndarray)) and len(value) == len(group)
 
 
 def cut(doc: Doc, start: int, end: int) -> Doc:
     """The tokens from `start` to `end` as a document, with the span groups, which
-    `Span.as_doc` forgets; empty ones too: nothing there is an annotation. Sequences
-    among their attributes, such as scores, have a value for each span."""
-    piece, many = doc[start:end].as_doc(), (list, np.ndarray)
+    `Span.as_doc` forgets; empty ones too: nothing there is an annotation. Attributes
+    that have a value for each span, such as scores, keep those of the spans left."""
+    piece = doc[start:end].as_doc()
     for key, group in doc.spans.items():
         inside = [start <= span.start and span.end <= end for span in group]
         spans = [
@@ -131,7 +139,7 @@ def cut(doc: Doc, start: int, end: int) -> Doc:
             for span in compress(group, inside)
         ]
         attrs = {
-            name: list(compress(value, inside)) if isinstance(value, many) else value
+            name: list(compress(value, inside)) if goes_by_span(group, value) else value
             for name, value in group.attrs.items()
         }
         piece.spans[key] = SpanGroup(piece, name=key, spans=spans, attrs=attrs)

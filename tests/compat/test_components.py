@@ -82,8 +82,9 @@ def test_nested_entities_reach_what_reads_entities(nested):
     nlp.add_pipe("entity_resolver", config=config)
     nlp.add_pipe("negex")
     doc = nlp("There was no mutation of the IL-2 gene promoter in T cells.")
+    wanted = ["IL-2 gene promoter", "IL-2"]  # what else is inside is the model's choice
     texts = [span.text for span in doc.spans["sc"]]
-    assert texts[0] == "IL-2 gene promoter" and "IL-2" in texts
+    assert [text for text in texts if text in wanted] == wanted
     assert [ent.text for ent in doc.ents] == ["IL-2 gene promoter", "T cells"]
     promoter = doc.ents[0]
     assert promoter._.negex

@@ -156,7 +156,7 @@ def test_pieces_keep_span_groups(tmp_path, as_scores):
     doc.spans["sc"] = [Span(doc, 0, 1, "PROTEIN"), Span(doc, 0, 2, "DNA")]
     doc.spans["sc"] += [Span(doc, 7, 9, "CELL"), Span(doc, 6, 9, "CELL")]
     scores = as_scores([0.5, 0.75, 1.0, 0.25])
-    doc.spans["sc"].attrs.update(scores=scores, max_width=16)
+    doc.spans["sc"].attrs.update(scores=scores, max_width=16, authors=["one", "two"])
     DocBin(docs=[doc]).to_disk(tmp_path / "nested.spacy")
     sources = {"nested": tmp_path / "nested.spacy"}
     examples = list(create_multi_task_corpus(sources, max_length=4)(NLP))
@@ -172,6 +172,7 @@ def test_pieces_keep_span_groups(tmp_path, as_scores):
     attrs = [example.reference.spans["sc"].attrs for example in examples]
     assert [a["scores"] for a in attrs] == [[0.5, 0.75], [], [1.0]]
     assert {a["max_width"] for a in attrs} == {16}
+    assert all(a["authors"] == ["one", "two"] for a in attrs)
 
 
 def test_errors(sources, tmp_path):
