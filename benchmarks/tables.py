@@ -220,6 +220,26 @@ def _arm(values: dict[tuple[str, str, str], float], arm: str, corpus: str) -> st
     return "; ".join(parts)
 
 
+def instruct(records: Records) -> str:
+    """`gerbera_ner` and `instruct_ner` without and with dense recognition, on what they
+    were trained on and on what they were not; their cost."""
+    values = _values(records, "instruct", "test")
+    arms = ("gerbera_ner", "instruct_ner", "instruct_ner, dense")
+    names = {corpus: name for name, (corpus, label) in ROWS.items() if not label}
+    rows = []
+    for suffix, title in (("", ""), (", unseen", ", not trained on")):
+        for corpus, name in names.items():
+            cells = [_arm(values, arm + suffix, corpus) for arm in arms]
+            if any(cells):
+                rows.append([name + title, *cells])
+    for metric in ("training, CPU minutes", "test, seconds"):
+        cells = [values.get((arm, "all", f"mean {metric}")) for arm in arms]
+        if any(cells):
+            rows.append([metric, *cells])
+    header = ["corpus", "`gerbera_ner`", "`instruct_ner`", "with dense recognition"]
+    return _table(header, rows) if rows else NOTHING
+
+
 def abbreviations(records: Records) -> str:
     """F1 of `doc.ents` without and with `abbreviation_entities`."""
     values = _values(records, "abbreviations", "test")
@@ -427,6 +447,7 @@ TABLES = {
     "filter_sources": filter_sources,
     "ablation": ablation,
     "method": method,
+    "instruct": instruct,
     "trials": trials,
 }
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import instruct  # noqa: E402
+import tables  # noqa: E402
 from instruct import ARMS, TYPES, Result, Run, Size, make_config  # noqa: E402
 
 SIZE = Size(list(TYPES), 100, 2)
@@ -35,7 +36,7 @@ def test_what_is_held_out_is_not_trained_on(arm):
     )
     assert set(train["types"]) == left and train["weights"] == {}
     labels = config["initialize"]["components"]["instruct"]["labels"]
-    assert ("SPECIES" in labels) == (ARMS[arm].without != instruct.SPECIES)
+    assert ("SPECIES" in labels) == (not ARMS[arm].without)
     assert "DISEASE" in labels  # BC5CDR's, without NCBI-disease
 
 
@@ -53,6 +54,24 @@ def test_records_compare_an_arm_with_its_base():
     assert found["instruct_ner", "deviation_f", None] == 0.0
     assert found["instruct_ner", "difference", None] == 50.0
     assert ("gerbera_ner", "difference", None) not in found
+
+
+def test_the_table_sets_apart_what_was_not_trained_on():
+    seen, unseen = {"bc2gm": [[2, 0, 0]]}, {"species800": [[1, 1, 1]]}
+    results = [
+        Result(Run("gerbera", 0), 50.0, 1.0, 8.0, seen),
+        Result(Run("dense", 0), 50.0, 2.0, 9.0, seen),
+        Result(Run("dense", 1), 50.0, 4.0, 9.0, seen),
+        Result(Run("dense_unseen", 0), 50.0, 1.0, 2.0, unseen),
+    ]
+    rows = tables.instruct(list(instruct.make_records(results, "note"))).splitlines()
+    assert rows[2:] == [
+        "| BC2GM | 100.00 |  | 100.00 ± 0.00 |",
+        "| Species-800, not trained on |  |  | 50.00 |",
+        "| training, CPU minutes | 1.00 |  | 3.00 |",
+        "| test, seconds | 8.00 |  | 9.00 |",
+    ]
+    assert tables.instruct([]) == tables.NOTHING
 
 
 def test_results_come_back(tmp_path):
