@@ -10,9 +10,9 @@ as many epochs; the checkpoint is chosen on drawn sentences of the dev sets, and
 sentences of the test sets are read once, scored by exact characters and type against
 all gold mentions. `gerbera` is the universal `gerbera_ner`, each corpus by its own
 head. The `unseen` arms train on no corpus of species and not on NCBI-disease, and are
-tested on those alone: a type, and a corpus, that training did not see. Dense recognition
-reads the names of terminologies (`--terms`) and of the drawn sentences that are trained
-on; what is held out is not in them.
+tested on those alone: a type, and a corpus, that training did not see. Dense
+recognition reads the names of terminologies (`--terms`) and of the drawn sentences that
+are trained on; what is held out is not in them.
 
 The runs go `--jobs` at a time and share the cores. What a finished one found is kept
 at once, so the same command goes on where an earlier one stopped, also within a run.
@@ -25,6 +25,7 @@ import json
 import random
 import shutil
 import statistics
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -61,6 +62,8 @@ TYPES = {
     "linnaeus": ["SPECIES"],
     "species800": ["SPECIES"],
 }
+# Two cores take seven hours for these; JNLPBA's five types alone would take as long.
+CORPORA = ["ncbi_disease", "bc5cdr", "bc2gm", "species800"]
 TERMS = (
     ROOT / "assets" / "kb-disease-ontology" / "DOreports" / "HumanDO.tsv",
     ROOT / "assets" / "kb-cell-ontology" / "src" / "ontology" / "cl-edit.owl",
@@ -141,9 +144,12 @@ class Result:
     counts: dict[str, list[list[int]]]
 
 
-def draw(data: Path, folder: Path, size: Size) -> None:
-    """The sentences that every run reads, in FOLDER/TASK/SPLIT.spacy; of test sets
-    all."""
+def draw(data: Path, work: Path, size: Size) -> Path:
+    """The sentences that every run reads; of test sets all.
+
+    RETURNS (Path): They are in FOLDER/TASK/SPLIT.spacy.
+    """
+    folder = work / f"corpus_{size.sentences}"
     limits = {"train": size.sentences, "dev": DEV_SENTENCES, "test": None}
     for task in size.corpora:
         for split, limit in limits.items():
@@ -152,6 +158,7 @@ def draw(data: Path, folder: Path, size: Size) -> None:
                 sentences = list(read_sentences(data / task / f"{split}.spacy"))
                 random.Random(f"draw:{task}").shuffle(sentences)
                 write(sentences[:limit], output)
+    return folder
 
 
 def make_names(tasks: list[str], corpora: Path, terms: list[Path], out: Path) -> None:
@@ -161,12 +168,15 @@ def make_names(tasks: list[str], corpora: Path, terms: list[Path], out: Path) ->
     kb.to_disk(out)
 
 
-def make_config(run: Run, size: Size, work: Path, encoder: str) -> Config:
-    """A run's whole training, but for its length."""
+def make_config(run: Run, size: Size, data: Path, names: Path, encoder: str) -> Config:
+    """A run's whole training, but for its length.
+
+    data, names (Path): The drawn corpora, and the knowledge base of a dense arm.
+    """
     arm = ARMS[run.arm]
     tasks = [task for task in size.corpora if task not in arm.without]
     config = load_config(ROOT / "configs" / arm.config)
-    config["paths"].update(data=str(work / "corpus"), encoder=encoder)
+    config["paths"].update(data=str(data), encoder=encoder)
     config["system"]["seed"] = run.seed
     config["training"]["batcher"]["size"] = WORDS
     config["training"]["dropout"] = DROPOUT
@@ -183,7 +193,7 @@ def make_config(run: Run, size: Size, work: Path, encoder: str) -> Config:
         labels = {label for task in tasks for label in TYPES[task]}
         config["initialize"]["components"]["instruct"]["labels"] = sorted(labels)
         if arm.dense:
-            config["paths"]["kb"] = str(work / str(run) / "names.jsonl")
+            config["paths"]["kb"] = str(names)
         return config
     return choose_tasks(config, tasks, [])
 
@@ -200,19 +210,18 @@ def count_steps(config: Config, epochs: int) -> int:
     return epochs * sum(1 for _ in batcher(examples))
 
 
-def train(run: Run, size: Size, work: Path, args: argparse.Namespace) -> float:
+def train(run: Run, size: Size, data: Path, args: argparse.Namespace) -> float:
     """Write the run's config and train; what was interrupted goes on.
 
     RETURNS (float): Minutes of processor time, since the last interruption.
     """
-    folder = work / str(run)
-    path, arm = folder / "config.cfg", ARMS[run.arm]
+    folder = args.work / str(run)
+    path, names, arm = folder / "config.cfg", folder / "names.jsonl", ARMS[run.arm]
     if not path.exists():
         tasks = [task for task in size.corpora if task not in arm.without]
         if arm.dense:
-            names = folder / "names.jsonl"
-            make_names(tasks, work / "corpus", args.terms, names)
-        config = make_config(run, size, work, args.encoder)
+            make_names(tasks, data, args.terms, names)
+        config = make_config(run, size, data, names, args.encoder)
         config = fit_schedule(config, count_steps(config, size.epochs))
         folder.mkdir(parents=True, exist_ok=True)
         config.to_disk(path)
@@ -259,15 +268,14 @@ def _place(span) -> tuple[int, int, str]:
     return span.start_char, span.end_char, span.label_
 
 
-def execute(run: Run, size: Size, args: argparse.Namespace) -> Result:
+def execute(run: Run, size: Size, data: Path, args: argparse.Namespace) -> Result:
     """A run from its sentences to its counts; its models are deleted."""
     arm = ARMS[run.arm]
-    minutes = train(run, size, args.work, args)
+    minutes = train(run, size, data, args)
     nlp = spacy.load(args.work / str(run) / "model-best")
     tested = [t for t in size.corpora if t in arm.without] or size.corpora
     start = time.monotonic()
-    corpora = args.work / "corpus"
-    counts = {t: count(nlp, corpora, t, t not in arm.without) for t in tested}
+    counts = {t: count(nlp, data, t, t not in arm.without) for t in tested}
     seconds = time.monotonic() - start
     scores = nlp.meta["performance"]
     dev_f = 100 * (scores.get("instruct_f") or scores.get("heads_f") or 0.0)
@@ -275,18 +283,21 @@ def execute(run: Run, size: Size, args: argparse.Namespace) -> Result:
     return Result(run, round(dev_f, 2), round(minutes, 1), round(seconds, 1), counts)
 
 
-def load_results(path: Path) -> list[Result]:
-    """What finished runs found."""
+def load_results(path: Path, size: Size) -> list[Result]:
+    """What finished runs found. Ends the program if they read other data."""
     if not path.exists():
         return []
-    rows = json.loads(path.read_text("utf8"))
-    return [Result(Run(**row.pop("run")), **row) for row in rows]
+    saved = json.loads(path.read_text("utf8"))
+    if saved["size"] != asdict(size):
+        sys.exit(f"{path} is of {Size(**saved['size']).command}: name another --output")
+    return [Result(Run(**row.pop("run")), **row) for row in saved["results"]]
 
 
-def save_results(path: Path, results: list[Result]) -> None:
+def save_results(path: Path, size: Size, results: list[Result]) -> None:
     """The counts of each run, one a line."""
     lines = ",\n".join(json.dumps(asdict(result)) for result in results)
-    write_whole(path, f"[\n{lines}\n]\n")
+    head = f'{{"size": {json.dumps(asdict(size))}, "results": [\n'
+    write_whole(path, f"{head}{lines}\n]}}\n")
 
 
 def make_records(results: list[Result], note: str) -> Iterator[dict[str, Any]]:
@@ -343,10 +354,10 @@ def parse_args() -> argparse.Namespace:
     terms = [path for path in TERMS if path.exists()]
     parser.add_argument("--terms", type=Path, nargs="*", default=terms)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--corpora", nargs="+", choices=TYPES, default=list(TYPES))
+    parser.add_argument("--corpora", nargs="+", choices=TYPES, default=CORPORA)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--sentences", type=int, default=2000, help="of each corpus")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--sentences", type=int, default=500, help="of each corpus")
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=0, help="then begin no run")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--gpu-id", type=int, default=-1)
@@ -365,7 +376,7 @@ def main() -> None:
     size = Size(args.corpora, args.sentences, args.epochs)
     queue = [Run(arm, seed) for seed in args.seeds for arm in args.arms]
     path = RESULTS / "runs" / f"{args.output}.json"
-    results = load_results(path)
+    results = load_results(path, size)
     done = {result.run for result in results}
     if args.list:
         print("\n".join(f"{r!s:24} {'done' if r in done else '-'}" for r in queue))
@@ -373,17 +384,19 @@ def main() -> None:
 
     def keep(result: Result) -> None:
         results.append(result)
-        save_results(path, results)
+        save_results(path, size, results)
         records = make_records(results, size.note)
         save_records(args.output, [{**r, "command": size.command} for r in records])
         figures = {k: round(prf(v)[2], 2) for k, v in result.counts.items()}
         print(f"{result.run}: test F1 {figures}", flush=True)
 
     with alone(args.work):
-        draw(args.data, args.work / "corpus", size)
-        work_off(
-            queue, done, lambda r: execute(r, size, args), keep, args.minutes, args.jobs
-        )
+        data = draw(args.data, args.work, size)
+
+        def start(run: Run) -> Result:
+            return execute(run, size, data, args)
+
+        work_off(queue, done, start, keep, args.minutes, args.jobs)
 
 
 if __name__ == "__main__":

@@ -1,2 +1,1 @@
-__title__ = "spacy-bioner"
 __version__ = "0.1.0"

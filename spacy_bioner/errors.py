@@ -86,6 +86,14 @@ class Errors(metaclass=_Coded):
     # 4xx: training
     B401 = "The corpus of task '{task}' is not at {path}. Run the convert step first."
     B402 = "weights names the task '{task}', but the sources are {known}."
+    B403 = (
+        "{path} is the checkpoint of another training (it differs in: {what}). Name "
+        "another folder, or begin anew with --restart."
+    )
+    B404 = (
+        "--general goes with a component 'ner' that has a head for each corpus; this "
+        "config has only {components}."
+    )
 
     # 5xx: compiled pipelines
     B501 = (
@@ -93,7 +101,7 @@ class Errors(metaclass=_Coded):
         "compiled from, then run `python -m spacy bioner compile` again."
     )
     B502 = (
-        "This tagger holds no compiled graph. Load a pipeline that `python -m spacy "
+        "This component holds no compiled graph. Load a pipeline that `python -m spacy "
         "bioner compile` wrote."
     )
     B503 = "--quantize is '{quantize}'; choose 'int8' or 'none'."

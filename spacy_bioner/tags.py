@@ -19,11 +19,6 @@ def n_tags(labels: Sequence[str]) -> int:
     return 2 * len(labels) + 1
 
 
-def tag_names(labels: Sequence[str]) -> list[str]:
-    """`["O", "B-X", "I-X", …]` in the order of the tag numbers."""
-    return ["O", *(f"{bio}-{label}" for label in labels for bio in "BI")]
-
-
 def encode(
     spans: Iterable[tuple[int, int, str]], labels: Sequence[str], length: int
 ) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ import pytest
 from spacy.cli.init_config import fill_config
 from spacy.util import load_config
 
+from spacy_bioner.errors import BionerError
 from spacy_bioner.training.tasks import choose_tasks, fit_schedule
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +50,20 @@ def test_tasks_and_schedule_from_outside(path):
     assert "mine" not in config["corpora"]["train"]["sources"]  # left as it was
     final = chosen.interpolate()["corpora"]["dev"]["sources"]["mine"]
     assert final == "corpus/mine/dev.spacy"
+
+
+@pytest.mark.parametrize("name", ["nested", "filter", "nested_zh", "instruct"])
+def test_tasks_from_outside_for_every_component(name):
+    config = load_config(ROOT / "configs" / f"{name}.cfg")
+    chosen = choose_tasks(config, ["mine"], []).interpolate()
+    for split in ("train", "dev"):
+        corpus = chosen["corpora"][split]
+        assert corpus["sources"] == {"mine": f"corpus/mine/{split}.spacy"}
+        assert not corpus.get("weights") and not corpus.get("types")
+    settings = chosen["initialize"]["components"].values()
+    assert not any(one.get("labels") for one in settings)
+    with pytest.raises(BionerError, match="B404"):
+        choose_tasks(config, ["mine"], ["other"])
 
 
 def test_score_weights_name_the_figure_that_counts():

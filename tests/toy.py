@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from spacy_bioner.layers.viterbi import best_path
 from spacy_bioner.task import set_task
 
 SENTENCES = [
@@ -114,6 +116,19 @@ def train(nlp: Language, examples, steps: int, rate: float = 0.01) -> list[float
     optimizer = nlp.initialize(lambda: examples)
     optimizer.learn_rate = rate
     return [step(nlp, examples, optimizer)["ner"] for _ in range(steps)]
+
+
+def tag_names(labels: list[str]) -> list[str]:
+    """`["O", "B-X", "I-X", …]` in the order of the tag numbers."""
+    return ["O", *(f"{bio}-{label}" for label in labels for bio in "BI")]
+
+
+def best_paths(scores: list[np.ndarray]) -> list[np.ndarray]:
+    """`best_path` of each sequence.  # (tokens, tags) to (tokens,) each"""
+    if not sum(map(len, scores)):
+        return [np.zeros(0, dtype="int64") for _ in scores]
+    ends = np.cumsum([len(x) for x in scores])
+    return np.split(best_path(np.concatenate(scores), ends), ends[:-1])
 
 
 def entities(doc: Doc) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from spacy.tokens import Doc, SpanGroup
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
+from spacy_bioner.confidence import place_of, scores_of
 from spacy_bioner.display import render as render_page
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
@@ -108,16 +109,18 @@ def spans_of(doc: Doc, groups: Groups) -> list[dict[str, Any]]:
 
 
 def entities_of(doc: Doc, groups: Groups) -> list[dict[str, Any]]:
-    """The entities of `doc.ents`, with the scores of the heads that agree, and all
-    nested spans."""
+    """The entities of `doc.ents`, with the scores of the heads that agree or, where
+    no head wrote them, of their component; and all nested spans."""
     known = {(s["start"], s["end"], s["label"]): s for s in spans_of(doc, groups)}
-    ents = [(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents]
+    scores = scores_of(doc)
+    for ent in doc.ents:
+        place = ent.start_char, ent.end_char, ent.label_
+        if place not in known:
+            known[place] = _row(doc, *place, {}, scores.get(place_of(ent)))
     nested = spans_of(doc, {key: name for key, name in groups.items() if name})
-    places = {*ents, *((s["start"], s["end"], s["label"]) for s in nested)}
-    return [
-        known.get(place) or _row(doc, *place, {})
-        for place in sorted(places, key=_outer_first)
-    ]
+    places = {(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents}
+    places |= {(s["start"], s["end"], s["label"]) for s in nested}
+    return [known[place] for place in sorted(places, key=_outer_first)]
 
 
 def _outer_first(place: tuple[int, int, str]) -> tuple[int, int, str]:
@@ -125,13 +128,23 @@ def _outer_first(place: tuple[int, int, str]) -> tuple[int, int, str]:
     return start, -end, label
 
 
-def _row(doc: Doc, start: int, end: int, label: str, heads: dict[str, float]):
+def _row(
+    doc: Doc,
+    start: int,
+    end: int,
+    label: str,
+    heads: dict[str, float],
+    score: float | None = None,
+) -> dict[str, Any]:
+    """score (float): Where there are no heads; else it is the owner's."""
+    if heads:
+        score = next(iter(heads.values()))  # the owner's, see `score_of`
     return {
         "start": start,
         "end": end,
         "label": label,
         "text": doc.text[start:end],
-        "score": next(iter(heads.values()), None),  # of the owner, see `score_of`
+        "score": None if score is None else round(score, 4),
         "heads": heads,
     }
 

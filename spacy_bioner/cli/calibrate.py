@@ -70,7 +70,7 @@ def calibrate_heads(
     if not ner.heads.keys() & corpus.sources.keys():
         return False
     scored = list(score_heads_of(nlp, name, corpus(nlp)))
-    ner.cfg["temperatures"] = fit_temperatures(ner, scored)
+    ner.cfg["temperatures"] |= fit_temperatures(ner, scored)
     typer.echo(f"{name}: temperatures {ner.cfg['temperatures']}")
     if owners:
         ner.cfg["owners"] = choose_owners(ner, scored)

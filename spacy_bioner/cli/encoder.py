@@ -20,7 +20,7 @@ def encoder_cli(
     output: Annotated[Path, Arg(metavar="OUT", help="Folder of the encoder")],
 ):
     """Save the encoder of a trained pipeline with its tokenizer, as Hugging Face's
-    libraries read it: what `--paths.encoder` of every config takes.
+    libraries read it: what a config's `paths.encoder` takes.
     """
     nlp = load_pipeline(model)
     transformer: Any = (

@@ -19,6 +19,7 @@ from spacy_bioner.errors import BionerError, Errors
 
 Arg, Opt = typer.Argument, typer.Option
 # `spacy package` finds the packages of registered functions, not what those need.
+OURS = ("spacy_bioner.", "spacy_transformers.")
 TRANSFORMER_NEEDS = ["torch>=2.6", "transformers>=4.51,<=4.53.2"]
 
 
@@ -86,10 +87,12 @@ def halve(nlp: Language) -> None:
 def save_clean(nlp: Language, output: Path) -> None:
     """Write a pipeline without what it remembers of the place and the texts of its
     training: absolute paths in its config keep their last part only, and of its
-    vocabulary's words, which no component looks up, the labels stay."""
+    vocabulary's words the labels stay. No component of ours looks up others; where
+    one of another maker may (the trees of an edit-tree lemmatizer do), all stay."""
     nlp.to_disk(output)
-    labels = {label for names in nlp.pipe_labels.values() for label in names}
-    srsly.write_json(output / "vocab" / "strings.json", sorted(labels))
+    if all(type(p).__module__.startswith(OURS) for _, p in nlp.components):
+        labels = {label for names in nlp.pipe_labels.values() for label in names}
+        srsly.write_json(output / "vocab" / "strings.json", sorted(labels))
     config = Config().from_disk(output / "config.cfg", interpolate=False)
     models = [c["model"] for c in config["components"].values() if "model" in c]
     for section in (config["paths"], *models):
@@ -102,9 +105,9 @@ def save_clean(nlp: Language, output: Path) -> None:
 def make_meta(
     own: dict[str, Any], meta_path: Path | None, metrics: Path | None
 ) -> dict[str, Any]:
-    """The pipeline's own meta data under what a file says; measured scores replace
-    those of the training, which saw dev only."""
-    meta = dict(own)
+    """The pipeline's own meta data under what a file says; measured scores, or none,
+    replace those of the training, which saw dev only."""
+    meta = {**own, "performance": {}}
     if meta_path:
         meta |= srsly.read_json(meta_path)
     if metrics:

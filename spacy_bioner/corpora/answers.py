@@ -93,7 +93,8 @@ def match_characters(answer: str, text: str) -> dict[int, int]:
 def find_mention(
     answer: str, mention: Mention, places: dict[int, int]
 ) -> tuple[int, int] | None:
-    """Where a mention is in the text, all of it in one piece; None if it is not."""
+    """From its first to its last character in the text; None if one of them is not
+    there. What the answer left out in between belongs to it."""
     inside = range(mention.start, mention.end)
     found = [places.get(i) for i in inside if not answer[i].isspace()]
     known = [i for i in found if i is not None]

@@ -62,6 +62,7 @@ class TermIndex:
         self.ranks = [row[3] for row in rows]
         self.starts = np.flatnonzero(np.diff(self.places, prepend=-1))  # (ids,)
         self.labels = [self.entries[owner].label for owner in self.owners]
+        self.types = sorted(set(self.labels))
         self._among: dict[frozenset[str], Bools] = {}
         folded = [fold(name) for name in self.names]
         self.trigrams = NameIndex([" ".join(words) for words in folded])
@@ -69,11 +70,6 @@ class TermIndex:
         self.same: dict[str, list[int]] = defaultdict(list)
         for row, words in enumerate(folded):
             self.same[_bag(words)].append(row)
-
-    @property
-    def types(self) -> list[str]:
-        """The types of the entries, sorted."""
-        return sorted(set(self.labels))
 
     def nearest(
         self, text: str, k: int, types: Iterable[str] | None = None

@@ -7,14 +7,13 @@ backward through the encoder serves them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from thinc.api import Model, glorot_uniform_init
 from thinc.types import Floats2d
 
-Route = Sequence[str]  # the heads that one document goes to
 Scores = list[dict[str, Floats2d]]  # a document's tag scores, by head
 
 

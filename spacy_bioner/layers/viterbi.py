@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,28 +10,17 @@ from numpy.typing import NDArray
 MOST_GROWTH = 8
 
 
-def best_paths(scores: Sequence[NDArray[np.float32]]) -> list[NDArray[np.int64]]:
-    """The best valid path through each sequence of tag scores.
-
-    scores (list of arrays): Log probabilities, or logits.  # (tokens, tags) each
-    RETURNS (list of arrays): Tags.  # (tokens,) each
-    """
-    if not sum(map(len, scores)):
-        return [np.zeros(0, dtype="int64") for _ in scores]
-    ends = np.cumsum([len(x) for x in scores])
-    return np.split(best_path(np.concatenate(scores), ends), ends[:-1])
-
-
 def best_path(
     scores: NDArray[np.float32], ends: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """The same of all sequences, one after another in one row.
+    """The best valid path through each sequence of tag scores, one after another in
+    one row.
 
     The highest tag at every token is the best path of all wherever it breaks no
     rule, which is nearly everywhere; only the runs around a broken rule pay for the
     search.
 
-    scores (array): (tokens, tags).
+    scores (array): Log probabilities, or logits.  # (tokens, tags)
     ends (array): Where each sequence ends.
     RETURNS (array): (tokens,)
     """

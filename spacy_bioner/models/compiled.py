@@ -82,7 +82,13 @@ def score_spans(
     """One document at a time: a table is sixteen times as large as its tokens."""
     projected, _ = model.get_ref("states")(docs, is_train)
     table: Any = model.get_ref("table")
-    return [table.predict(np.ascontiguousarray(x)) for x in projected], no_backprop
+    return [table.predict(_on_device(model, x)) for x in projected], no_backprop
+
+
+def _on_device(model: Model, matrix: Any) -> Floats2d:
+    """What the graph computed, where this model's own weights are."""
+    whole: Any = np.ascontiguousarray(matrix)
+    return model.ops.asarray2f(whole)
 
 
 @registry.architectures("spacy-bioner.OnnxSpanMatcher.v1")
@@ -116,6 +122,6 @@ def score_queries(
     match: Any = model.get_ref("match")
     features = features_of(match, labels)
     return [
-        match_spans(match, x, rows, features)
+        match_spans(match, _on_device(model, x), rows, features)
         for x, rows in zip(projected, spans, strict=True)
     ], no_backprop

@@ -94,7 +94,8 @@ def build_transformer(
     model.attrs.update(
         window=window, overlap=overlap, word_shapes=word_shapes, chunk=chunk_pieces
     )
-    model.attrs["bf16"] = mixed_precision and not on_gpu and has_fast_bf16()
+    # What is wished, not what this processor can: a pipeline is saved with it.
+    model.attrs["bf16"] = mixed_precision
     return model
 
 
@@ -160,11 +161,12 @@ def forward(model: Any, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]
     states = torch.zeros(int(places[-1]), model.transformer.config.hidden_size)
     states = states.to(model.transformer.device)  # (tokens, width)
     device = model.transformer.device.type
+    half = model.attrs["bf16"] and device == "cpu" and has_fast_bf16()
     rows_used = _Lookup(model, encoded) if is_train else None
     backprops = []
     for chunk in _chunks([w.stop - w.start for _, w in rows], model.attrs["chunk"]):
         parts = [(encoded[rows[r][0]], rows[r][1]) for r in chunk]
-        with encoding(device, model.attrs["bf16"], is_train):
+        with encoding(device, half, is_train):
             output, backprop = model.layers[0](_pad(model, parts, rows_used), is_train)
         which, piece, token = _read_rows(
             [(places[rows[r][0]], rows[r][1]) for r in chunk]

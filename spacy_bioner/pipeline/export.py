@@ -50,7 +50,7 @@ def compile_pipeline(
     """Make a pipeline without torch out of a trained one.
 
     nlp (Language): Has a `transformer` of architecture TransformerModel.v1 and at
-        least one `gerbera_ner` that listens to it. It is not changed.
+        least one of our components that listens to it. It is not changed.
     quantize (str): "int8" or "none" (fp32).
     name (str): The new pipeline's name; the source's if empty.
     texts (sequence): Show how large the encoder's activations get, for int8; fifty

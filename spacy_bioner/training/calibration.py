@@ -108,9 +108,12 @@ def _known(spans: list[ScoredSpan], gold: NDArray[np.int64]) -> list[ScoredSpan]
 
 def choose_owners(ner, scored: list[tuple[Example, dict]]) -> dict[str, str]:
     """For each label that `doc.ents` has: one head that knows it, or the average of
-    all that do, whichever is best in mean F over the corpora that annotate it."""
-    owners = {}
-    for label in ner.owners:
+    all that do, whichever is best in mean F over the corpora that annotate it. A label
+    that the examples' corpora do not annotate keeps its owner."""
+    owners = {label: "+".join(heads) for label, heads in ner.owners.items()}
+    tasks = {get_task(example.reference) for example, _ in scored}
+    annotated = {x for head, own in ner.heads.items() if head in tasks for x in own}
+    for label in [label for label in owners if label in annotated]:
         heads = [
             head
             for head, labels in ner.heads.items()

@@ -3,7 +3,8 @@
 The steps are spaCy's own (`train_while_improving`); what is added is a checkpoint at
 the end of each epoch that holds everything the next epoch depends on: weights,
 optimizer moments, place in the schedules, random state. A run that was interrupted
-ends with the weights of one that was not (but `patience` counts anew).
+ends with the weights of one that was not (but `patience` counts anew, and on a GPU the
+dropout of thinc's layers is drawn anew).
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from spacy.training.loop import (
     train_while_improving,
     update_meta,
 )
-from spacy.util import registry, resolve_dot_names
+from spacy.util import load_config, registry, resolve_dot_names
 from thinc.api import Config, Optimizer, fix_random_seed
 
+from ..errors import BionerError, Errors
 from .memory import bound_memory, give_back
 
 CHECKPOINT, PREVIOUS = "checkpoint", "checkpoint.old"
@@ -56,6 +58,7 @@ def train(
     The settings are those of `config`, also when it goes on.
 
     RETURNS (Language): The pipeline after the last step.
+    Raises BionerError for the checkpoint of another training.
     """
     bound_memory()
     output.mkdir(parents=True, exist_ok=True)
@@ -66,6 +69,7 @@ def train(
     nlp = init_nlp(config, use_gpu=use_gpu)
     progress, config = Progress(), nlp.config.copy()
     for checkpoint in [path for path in saved if path.exists()][:1]:
+        _check_is_of(checkpoint, config)
         nlp.from_disk(checkpoint / "pipeline")
         nlp.config = config  # the checkpoint's own may be older
         progress = pickle.loads((checkpoint / "progress.pkl").read_bytes())
@@ -73,6 +77,29 @@ def train(
     settings = registry.resolve(config["training"], schema=ConfigSchemaTraining)
     _Run(nlp, config, settings, progress, output).go()
     return nlp
+
+
+def _check_is_of(checkpoint: Path, config: Config) -> None:
+    """Steps, rates and the like may be others than before; what is trained may not."""
+    saved = load_config(checkpoint / "pipeline" / "config.cfg")
+    before, now = _identity(saved), _identity(config)
+    if differ := [what for what in now if now[what] != before[what]]:
+        raise BionerError(Errors.B403.format(path=checkpoint, what=", ".join(differ)))
+
+
+def _identity(config: Config) -> dict[str, Any]:
+    """What makes two trainings the same; paths do not."""
+    return {
+        "components": {
+            name: settings.get("factory")
+            for name, settings in config["components"].items()
+        },
+        "corpora": {
+            name: sorted(reader.get("sources", ()))
+            for name, reader in config["corpora"].items()
+        },
+        "start": config["initialize"],
+    }
 
 
 class _Run:
@@ -209,6 +236,7 @@ def randomness() -> dict[str, Any]:
     state = {"python": random.getstate(), "numpy": np.random.get_state()}
     if torch := sys.modules.get("torch"):
         state["torch"] = torch.get_rng_state()
+        state["cuda"] = torch.cuda.get_rng_state_all()
     return state
 
 
@@ -220,3 +248,4 @@ def restore_randomness(state: dict[str, Any]) -> None:
         import torch
 
         torch.set_rng_state(state["torch"])
+        torch.cuda.set_rng_state_all(state.get("cuda", []))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from thinc.api import Config
 
+from ..errors import BionerError, Errors
+
 
 def choose_tasks(config: Config, targets: list[str], general: list[str]) -> Config:
     """Put other corpora in the place of those that a config names.
@@ -12,17 +14,24 @@ def choose_tasks(config: Config, targets: list[str], general: list[str]) -> Conf
     targets (list[str]): Tasks to learn; their corpora are at
         `${paths.data}/TASK/train.spacy` and `dev.spacy`.
     general (list[str]): General-domain tasks: they train the encoder only.
-    RETURNS (Config): The same with these tasks. Mixing weights and label owners are
-        gone: they were chosen for the other mix.
+    RETURNS (Config): The same with these tasks. Mixing weights, label owners and lists
+        of types are gone: they were chosen for the other mix.
+    Raises BionerError for general tasks where no component has heads.
     """
     config = config.copy()
+    components = config["components"]
+    if general and "ner" not in components:
+        raise BionerError(Errors.B404.format(components=list(components)))
     for split in ("train", "dev"):
         corpus = config["corpora"][split]
-        corpus["weights"] = {}
+        corpus.update({key: {} for key in ("weights", "types") if key in corpus})
         corpus["sources"] = {
             task: f"${{paths.data}}/{task}/{split}.spacy" for task in targets + general
         }
-    config["components"]["ner"].update(general=general, owners={})
+    if "ner" in components:
+        components["ner"].update(general=general, owners={})
+    for settings in config["initialize"]["components"].values():
+        settings.update({"labels": None} if "labels" in settings else {})
     return config
 
 

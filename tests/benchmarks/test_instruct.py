@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def corpora(config, split="train"):
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_what_is_held_out_is_not_trained_on(arm):
-    config = make_config(Run(arm, 3), SIZE, Path("work"), "encoder").interpolate()
+    paths = Path("work"), Path("names.jsonl")
+    config = make_config(Run(arm, 3), SIZE, *paths, "encoder").interpolate()
     left = set(TYPES) - set(ARMS[arm].without)
     assert corpora(config) == corpora(config, "dev") == left
     assert config["training"]["seed"] == 3
@@ -31,9 +33,7 @@ def test_what_is_held_out_is_not_trained_on(arm):
         assert config["components"]["ner"]["general"] == []
         return
     train = config["corpora"]["train"]
-    assert train["kb"] == (
-        "work/" + f"{arm}-3/names.jsonl" if ARMS[arm].dense else None
-    )
+    assert train["kb"] == ("names.jsonl" if ARMS[arm].dense else None)
     assert set(train["types"]) == left and train["weights"] == {}
     labels = config["initialize"]["components"]["instruct"]["labels"]
     assert ("SPECIES" in labels) == (not ARMS[arm].without)
@@ -76,6 +76,9 @@ def test_the_table_sets_apart_what_was_not_trained_on():
 
 def test_results_come_back(tmp_path):
     results = [Result(Run("mixed", 0), 50.0, 1.0, 2.0, {"bc2gm": [[1, 2, 3]]})]
-    instruct.save_results(tmp_path / "a" / "runs.json", results)
-    assert instruct.load_results(tmp_path / "a" / "runs.json") == results
-    assert instruct.load_results(tmp_path / "none.json") == []
+    path = tmp_path / "a" / "runs.json"
+    instruct.save_results(path, SIZE, results)
+    assert instruct.load_results(path, SIZE) == results
+    assert instruct.load_results(tmp_path / "none.json", SIZE) == []
+    with pytest.raises(SystemExit, match="--sentences 100"):
+        instruct.load_results(path, replace(SIZE, sentences=200))

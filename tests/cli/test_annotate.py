@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
+import spacy
 from spacy.cli._util import app
+from spacy.tokens import Span, SpanGroup
 from typer.testing import CliRunner
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
+from spacy_bioner.cli.annotate import entities_of
 
 TEXT = "Renal cancer – α-synuclein\r\nof the patients 🧬 <b>acid</b>.\n"
 
@@ -83,3 +87,15 @@ def test_what_is_wrong_is_said_in_one_line(model, file, tmp_path):
         result = run(*args)
         assert result.exit_code == 1
         assert message in result.output and "Traceback" not in result.output
+
+
+def test_entities_of_other_components_have_their_scores():
+    nlp = spacy.blank("en")
+    doc = nlp("a b c")
+    doc.ents = [Span(doc, 0, 1, "X"), Span(doc, 2, 3, "Y")]
+    doc.spans["instruct"] = SpanGroup(
+        doc, spans=[doc.ents[0]], attrs={"ents": True, "scores": np.array([0.25])}
+    )
+    first, second = entities_of(doc, {})
+    assert (first["label"], first["score"], first["heads"]) == ("X", 0.25, {})
+    assert (second["label"], second["score"]) == ("Y", None)

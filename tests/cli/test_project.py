@@ -11,10 +11,13 @@ import pytest
 import spacy
 import srsly
 from spacy.cli._util import app
+from spacy.tokens import Doc
+from spacy.training import Example
 from typer.testing import CliRunner
 from weasel.util import load_project_config
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
+from spacy_bioner.cli.package import save_clean
 from spacy_bioner.training.texts import read_texts
 from spacy_bioner.training.tiny import make_tiny_encoder
 
@@ -54,7 +57,9 @@ def test_pretrain_from_a_tiny_encoder(tmp_path):
 
 
 def test_package_with_test_scores(tmp_path):
-    spacy.blank("en").to_disk(tmp_path / "model")
+    nlp = spacy.blank("en")
+    nlp.meta["performance"] = {"dev_f": 0.9}
+    nlp.to_disk(tmp_path / "model")
     meta, metrics = tmp_path / "meta.json", tmp_path / "metrics.json"
     meta.write_text(json.dumps({"license": "MIT", "version": "1.2.0"}))
     prf = {"p": 0.5, "r": 0.25, "f": 1 / 3}
@@ -68,9 +73,25 @@ def test_package_with_test_scores(tmp_path):
     assert (output / "en_toy" / "en_toy-1.2.0" / "config.cfg").exists()
     saved = json.loads((output / "meta.json").read_text())
     assert saved["performance"]["bc2gm_own_f"] == pytest.approx(1 / 3)
+    assert "dev_f" not in saved["performance"]
+    assert run("package", tmp_path / "model", output).exit_code == 0
+    assert not json.loads((output / "meta.json").read_text())["performance"]
     for bad, message in [("toy", "no package name"), ("model", "is no package")]:
         result = run("package", tmp_path / "model", tmp_path / bad)
         assert result.exit_code == 1 and message in result.output
+
+
+def test_words_that_a_lemmatizer_looks_up_are_packaged(tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("trainable_lemmatizer", config={"min_tree_freq": 1})
+    doc = nlp.make_doc("genes mice")
+    gold = Doc(nlp.vocab, [t.text for t in doc], lemmas=["gene", "mouse"])
+    examples = [Example(doc, gold)] * 8
+    optimizer = nlp.initialize(lambda: examples)
+    for _ in range(30):
+        nlp.update(examples, sgd=optimizer)
+    save_clean(nlp, tmp_path)
+    assert [t.lemma_ for t in spacy.load(tmp_path)("genes mice")] == ["gene", "mouse"]
 
 
 def test_workflows_name_commands_and_share_no_name():

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from toy import best_paths, tag_names
 
 from spacy_bioner.layers import viterbi
-from spacy_bioner.layers.viterbi import _search, best_paths
-from spacy_bioner.tags import tag_names
+from spacy_bioner.layers.viterbi import _search
 
 
 def follows_bio(names: list[str]) -> bool:

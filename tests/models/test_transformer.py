@@ -8,6 +8,7 @@ import spacy
 from toy import toy_examples, train, transformer_pipeline
 
 from spacy_bioner.errors import BionerError
+from spacy_bioner.pipeline.export import full_precision
 
 TEXTS = [
     "Mutation of the BRCA1 gene in patients (n = 12).",
@@ -46,6 +47,29 @@ def states_of(nlp, texts) -> list[np.ndarray]:
 def test_a_batch_of_nothing_is_fine(nlp):
     assert [doc.text for doc in nlp.pipe(["", ""])] == ["", ""]
     assert nlp("").ents == ()
+
+
+def test_half_precision_is_this_processors_not_that_of_the_training(nlp, monkeypatch):
+    from spacy_bioner.models import quick, transformer
+
+    asked = []
+
+    def encoding(device, half, quick_ways):
+        asked.append(half)
+        return quick_training(device, False, quick_ways)
+
+    quick_training = quick.encoding
+    monkeypatch.setattr(quick, "encoding", encoding)
+    monkeypatch.setitem(nlp.get_pipe("transformer").model.attrs, "bf16", True)
+    for has_it in (True, False):  # made where it was fast, read where it is not
+        monkeypatch.setattr(transformer, "has_fast_bf16", lambda has_it=has_it: has_it)
+        nlp.from_bytes(nlp.to_bytes())
+        nlp("a gene")
+    assert asked == [True, False]
+    with full_precision(nlp):
+        monkeypatch.setattr(transformer, "has_fast_bf16", lambda: True)
+        nlp("a gene")
+    assert asked[-1] is False
 
 
 def test_listeners_cannot_be_replaced_silently(nlp):

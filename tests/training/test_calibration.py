@@ -64,3 +64,12 @@ def test_without_named_labels_every_label_has_an_owner():
     heads = {"a": (["X", "Y"], [(0, "X"), (1, "Y")]), "b": (["X"], [])}
     scored = [scored_example(nlp, "a", [(0, "X"), (1, "Y")], heads)]
     assert choose_owners(ner, scored) == {"X": "a", "Y": "a"}
+
+
+def test_a_label_that_no_corpus_at_hand_annotates_keeps_its_owner():
+    nlp, ner = component({"X": "b", "Y": "a"})
+    heads = {"a": (["X", "Y"], [(0, "X")]), "b": (["X"], [(0, "X")])}
+    scored = [scored_example(nlp, "b", [(0, "X")], heads)]
+    assert choose_owners(ner, scored) == {"X": "a", "Y": "a"}
+    ner.cfg["owners"] = {"X": "b", "Y": "a+b"}
+    assert choose_owners(ner, scored)["Y"] == "a+b"

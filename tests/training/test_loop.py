@@ -7,6 +7,7 @@ from spacy.tokens import DocBin
 from thinc.api import Config
 from toy import cnn_pipeline, toy_examples, transformer_pipeline
 
+from spacy_bioner.errors import BionerError
 from spacy_bioner.training import loop
 
 STEPS = {"heads_f": 1.0, "ents_f": 0.0}
@@ -126,6 +127,20 @@ def test_a_finished_run_can_be_prolonged(tmp_path):
     assert prolonged.config["training"]["max_steps"] == 5
     anew = loop.train(short, tmp_path / "parts", resume=False)
     assert_same(first, anew)
+
+
+def test_another_training_does_not_go_on_from_a_checkpoint(tmp_path):
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=3)
+    loop.train(config, tmp_path / "run")
+    moved = Config(config)
+    moved["training"]["dropout"] = 0.1  # other steps are no other training
+    loop.train(moved, tmp_path / "run")
+    other = Config(config)
+    del other["corpora"]["train"]["sources"]["genes"]
+    with pytest.raises(BionerError, match="B403.*corpora"):
+        loop.train(other, tmp_path / "run")
+    fewer = loop.train(other, tmp_path / "run", resume=False)
+    assert set(fewer.get_pipe("ner").heads) == {"diseases"}
 
 
 def test_a_crash_while_the_checkpoints_are_swapped_loses_nothing(tmp_path):
