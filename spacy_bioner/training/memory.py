@@ -3,7 +3,9 @@
 Batches have ever new lengths. For each, oneDNN keeps the kernels it made (by default a
 thousand), and what large arrays leave behind in glibc's heap fits no later one: a
 training of two thousand steps grew to ten gigabytes. To hand every array of a megabyte
-back at once would bound it too, but costs a quarter of a small step in page faults.
+back at once would bound it too, but costs a quarter of a small step in page faults; to
+keep those below 32 megabytes does not bound it (5.3 GB after 700 steps, where 8 stay at
+2.6).
 """
 
 from __future__ import annotations
