@@ -132,14 +132,14 @@ class Result:
     """What a run found.
 
     dev_f: The mean F1 of the corpora on dev, of the checkpoint that dev chose.
-    minutes: Processor time of its training.
+    minutes: Processor time of its training; None if it was interrupted.
     test_seconds: A clock's, for annotating all test sets.
     counts: By corpus, for each sentence: mentions that are correct, spurious, missed.
     """
 
     run: Run
     dev_f: float
-    minutes: float
+    minutes: float | None
     test_seconds: float
     counts: dict[str, list[list[int]]]
 
@@ -210,10 +210,10 @@ def count_steps(config: Config, epochs: int) -> int:
     return epochs * sum(1 for _ in batcher(examples))
 
 
-def train(run: Run, size: Size, data: Path, args: argparse.Namespace) -> float:
+def train(run: Run, size: Size, data: Path, args: argparse.Namespace) -> float | None:
     """Write the run's config and train; what was interrupted goes on.
 
-    RETURNS (float): Minutes of processor time, since the last interruption.
+    RETURNS (float): Minutes of processor time; None if it was interrupted.
     """
     folder = args.work / str(run)
     path, names, arm = folder / "config.cfg", folder / "names.jsonl", ARMS[run.arm]
@@ -225,7 +225,9 @@ def train(run: Run, size: Size, data: Path, args: argparse.Namespace) -> float:
         config = fit_schedule(config, count_steps(config, size.epochs))
         folder.mkdir(parents=True, exist_ok=True)
         config.to_disk(path)
-    return run_training([path, folder, "--gpu-id", args.gpu_id], args.jobs)
+    begun = (folder / "checkpoint").exists()
+    minutes = run_training([path, folder, "--gpu-id", args.gpu_id], args.jobs)
+    return None if begun else round(minutes, 1)
 
 
 def annotate(nlp: Language, path: Path, task: str, known: bool) -> Iterator[tuple]:
@@ -280,7 +282,7 @@ def execute(run: Run, size: Size, data: Path, args: argparse.Namespace) -> Resul
     scores = nlp.meta["performance"]
     dev_f = 100 * (scores.get("instruct_f") or scores.get("heads_f") or 0.0)
     shutil.rmtree(args.work / str(run))
-    return Result(run, round(dev_f, 2), round(minutes, 1), round(seconds, 1), counts)
+    return Result(run, round(dev_f, 2), minutes, round(seconds, 1), counts)
 
 
 def load_results(path: Path, size: Size) -> list[Result]:
@@ -307,7 +309,8 @@ def make_records(results: list[Result], note: str) -> Iterator[dict[str, Any]]:
     for result in results:
         arm, seed = result.run.arm, result.run.seed
         yield record(arm, "all", "dev_f", result.dev_f, seed, note)
-        costs[arm, "training, CPU minutes"].append(result.minutes)
+        if result.minutes is not None:
+            costs[arm, "training, CPU minutes"].append(result.minutes)
         costs[arm, "test, seconds"].append(result.test_seconds)
         for corpus, counts in result.counts.items():
             found[arm, corpus][seed] = counts

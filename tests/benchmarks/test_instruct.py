@@ -61,14 +61,14 @@ def test_the_table_sets_apart_what_was_not_trained_on():
     results = [
         Result(Run("gerbera", 0), 50.0, 1.0, 8.0, seen),
         Result(Run("dense", 0), 50.0, 2.0, 9.0, seen),
-        Result(Run("dense", 1), 50.0, 4.0, 9.0, seen),
+        Result(Run("dense", 1), 50.0, None, 9.0, seen),  # was interrupted
         Result(Run("dense_unseen", 0), 50.0, 1.0, 2.0, unseen),
     ]
     rows = tables.instruct(list(instruct.make_records(results, "note"))).splitlines()
     assert rows[2:] == [
         "| BC2GM | 100.00 |  | 100.00 ± 0.00 |",
         "| Species-800, not trained on |  |  | 50.00 |",
-        "| training, CPU minutes | 1.00 |  | 3.00 |",
+        "| training, CPU minutes | 1.00 |  | 2.00 |",
         "| test, seconds | 8.00 |  | 9.00 |",
     ]
     assert tables.instruct([]) == tables.NOTHING
