@@ -62,7 +62,7 @@ TYPES = {
     "linnaeus": ["SPECIES"],
     "species800": ["SPECIES"],
 }
-# Two cores take seven hours for these; JNLPBA's five types alone would take as long.
+# All arms take 2.5 core-hours a seed with these; JNLPBA has as many types as they.
 CORPORA = ["ncbi_disease", "bc5cdr", "bc2gm", "species800"]
 TERMS = (
     ROOT / "assets" / "kb-disease-ontology" / "DOreports" / "HumanDO.tsv",
