@@ -95,6 +95,11 @@ class Errors(metaclass=_Coded):
         "config has only {components}."
     )
 
+    B405 = (
+        "The best step cannot be chosen: the dev set gives none of the scores {wanted} "
+        "of [training.score_weights]. Does it have the annotation that is trained on?"
+    )
+
     # 5xx: compiled pipelines
     B501 = (
         "A compiled pipeline cannot be trained. Train the pipeline that it was "
@@ -145,7 +150,7 @@ class Errors(metaclass=_Coded):
     )
     B607 = "Name corpora: --source NAME=FILE.spacy, or --targets with --data."
     B608 = "{path} is no .txt or .spacy file, nor a folder of such files."
-    B609 = "{path} holds no archive to unpack (.tar.xz, .tar.gz, .tgz, .txt.xz)."
+    B609 = "{path} holds no archive to unpack (.tar.xz, .tar.gz, .tgz, .xz, .gz)."
     B610 = "{path} exists and is no package; choose another place."
     B611 = "{path} is no package name: expected FOLDER/{lang}_NAME."
     B612 = (
@@ -217,7 +222,8 @@ class Errors(metaclass=_Coded):
     )
     B719 = (
         "An answer of {name} did not end within {limit} tokens. Raise max_new_tokens, "
-        "lower max_chars in the task, or take such answers as they are: keep_cut."
+        "lower max_chars in the task, or take such answers as they are: keep_cut. If a "
+        "cache is set, what was answered is in it, and another run goes on from there."
     )
     B720 = "The tokenizer of {name} has no end-of-sequence token. Set its eos_token."
     B721 = "F1 is {score:.4f}, less than {wanted:.4f}."

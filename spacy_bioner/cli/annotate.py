@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -17,10 +18,13 @@ from spacy_bioner.cli._util import friendly_errors, load_pipeline
 from spacy_bioner.confidence import place_of, scores_of
 from spacy_bioner.display import render as render_page
 from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.pipeline.candidate_filter import CandidateFilter
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
+from spacy_bioner.pipeline.instruct_ner import InstructNER
 from spacy_bioner.pipeline.nested_spancat import NestedSpancat
 
 Arg, Opt = typer.Argument, typer.Option
+SCORING = (GerberaNER, NestedSpancat, InstructNER, CandidateFilter)
 Groups = dict[str, str]  # a span group's key -> whose it is, see `groups_of`
 PAGE_KEY = "page"
 
@@ -32,7 +36,7 @@ def annotate_cli(
         list[Path] | None, Arg(metavar="FILE", help="UTF-8 text; none: stdin")
     ] = None,
     every_head: Annotated[
-        bool, Opt("--all", help="Every head's spans, not only doc.ents")
+        bool, Opt("--all", help="Every component's and head's spans, not only doc.ents")
     ] = False,
     as_json: Annotated[
         bool, Opt("--json", help="One JSON line a file; `convert jsonl` reads it")
@@ -50,15 +54,16 @@ def annotate_cli(
     if style not in ("", "ent", "span"):
         raise BionerError(Errors.B602.format(style=style))
     texts = [(str(path), read_text(path)) for path in paths or []]
-    texts = texts or [("-", sys.stdin.read())]
+    texts = texts or [("-", decode("stdin", sys.stdin.buffer.read()))]
     nlp = load_pipeline(model)
     groups = groups_of(nlp)
+    shown = groups if every_head else groups_of(nlp, (NestedSpancat,))
     nlp.max_length = max(nlp.max_length, *(len(text) for _, text in texts)) + 1
     docs = []
     for name, doc in zip(
         [name for name, _ in texts], nlp.pipe(text for _, text in texts), strict=True
     ):
-        found = (spans_of if every_head else entities_of)(doc, groups)
+        found = entities_of(doc, groups, shown)
         if as_json:
             print(json.dumps({"id": name, "text": doc.text, "spans": found}))
         else:
@@ -74,23 +79,30 @@ def annotate_cli(
 def read_text(path: Path) -> str:
     """A file's text, line ends untouched, so that offsets are the file's own."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
     except OSError as error:
         raise BionerError(Errors.B603.format(path=path, error=error.strerror)) from None
+    return decode(str(path), data)
+
+
+def decode(name: str, data: bytes) -> str:
+    """UTF-8, without a byte order mark."""
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem = f"not UTF-8 at byte {error.start}"
-        raise BionerError(Errors.B603.format(path=path, error=problem)) from None
+        raise BionerError(Errors.B603.format(path=name, error=problem)) from None
 
 
-def groups_of(nlp: Language) -> Groups:
-    """The span groups that the pipeline's components write: of a `gerbera_ner`, whose
-    spans name their heads, "" stands for the head; else the component's name."""
+def groups_of(nlp: Language, kinds: tuple[type, ...] = SCORING) -> Groups:
+    """The span groups that the pipeline's components of these kinds write: of a
+    `gerbera_ner`, whose spans name their heads, "" stands for the head; else the
+    component's name."""
     groups = {}
     for name, pipe in nlp.pipeline:
-        if isinstance(pipe, GerberaNER):
-            groups[pipe.cfg["spans_key"]] = ""
-        elif isinstance(pipe, NestedSpancat):
-            groups[pipe.key] = name
+        if isinstance(pipe, kinds):
+            key = pipe.key if isinstance(pipe, NestedSpancat) else pipe.cfg["spans_key"]
+            groups[key] = "" if isinstance(pipe, GerberaNER) else name
     return groups
 
 
@@ -108,18 +120,17 @@ def spans_of(doc: Doc, groups: Groups) -> list[dict[str, Any]]:
     ]
 
 
-def entities_of(doc: Doc, groups: Groups) -> list[dict[str, Any]]:
+def entities_of(doc: Doc, groups: Groups, shown: Groups) -> list[dict[str, Any]]:
     """The entities of `doc.ents`, with the scores of the heads that agree or, where
-    no head wrote them, of their component; and all nested spans."""
+    no head wrote them, of their component; and all spans of the groups `shown`."""
     known = {(s["start"], s["end"], s["label"]): s for s in spans_of(doc, groups)}
     scores = scores_of(doc)
     for ent in doc.ents:
         place = ent.start_char, ent.end_char, ent.label_
         if place not in known:
             known[place] = _row(doc, *place, {}, scores.get(place_of(ent)))
-    nested = spans_of(doc, {key: name for key, name in groups.items() if name})
     places = {(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents}
-    places |= {(s["start"], s["end"], s["label"]) for s in nested}
+    places |= {(s["start"], s["end"], s["label"]) for s in spans_of(doc, shown)}
     return [known[place] for place in sorted(places, key=_outer_first)]
 
 
@@ -168,14 +179,11 @@ def print_spans(name: str, spans: list[dict[str, Any]]) -> None:
 
 
 def make_page(docs: list[Doc], style: str, groups: Groups) -> str:
-    """A displaCy page with scores; of style "span", all groups as one."""
+    """A displaCy page with scores; of style "span", all groups and entities as one."""
     for doc in docs if style == "span" else ():
-        rows = [
-            (span, row["score"])
-            for row in spans_of(doc, groups)
-            if (span := doc.char_span(row["start"], row["end"], row["label"]))
-        ]
-        spans, scores = [span for span, _ in rows], [score for _, score in rows]
+        rows = entities_of(doc, groups, groups)
+        spans = [doc.char_span(row["start"], row["end"], row["label"]) for row in rows]
+        scores = [math.nan if row["score"] is None else row["score"] for row in rows]
         attrs = {"scores": scores}
         doc.spans[PAGE_KEY] = SpanGroup(doc, spans=spans, attrs=attrs)
     return render_page(docs, style, key=PAGE_KEY, page=True)

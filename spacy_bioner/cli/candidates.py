@@ -9,13 +9,13 @@ from typing import Annotated
 
 import spacy
 import typer
-from spacy.tokens import DocBin
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, parse_pairs
 from spacy_bioner.cli.convert import parse_labels
 from spacy_bioner.corpora.answers import add_answers
-from spacy_bioner.corpora.convert import write
+from spacy_bioner.corpora.convert import attrs_of, write
+from spacy_bioner.docbin import read_docs
 from spacy_bioner.errors import BionerError, Errors
 
 Arg, Opt = typer.Argument, typer.Option
@@ -39,7 +39,7 @@ def candidates_cli(
         if not path.exists():
             error = "there is no such file or folder"
             raise BionerError(Errors.B603.format(path=path, error=error))
-    docs = list(DocBin().from_disk(gold).get_docs(spacy.blank("en").vocab))
+    docs = list(read_docs(gold, spacy.blank("en").vocab))
     rows = []
     for key, folder in folders.items():
         parts = (add_answers(doc, folder, key, mapping) for doc in docs)
@@ -50,4 +50,4 @@ def candidates_cli(
         header=("group", *columns),
         divider=True,
     )
-    msg.good(f"{write(docs, output)} documents in {output}")
+    msg.good(f"{write(docs, output, attrs_of(docs))} documents in {output}")

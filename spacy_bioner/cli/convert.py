@@ -70,6 +70,8 @@ def convert_cli(
     ] = "bioner",
     gold: Annotated[str | None, Opt(help="Annotation file (bc2gm, linnaeus)")] = None,
     discontinuous: Annotated[str | None, Opt(help="'lose' or 'bound' (brat)")] = None,
+    type_key: Annotated[str | None, Opt(help="Infon of the label (bioc)")] = None,
+    id_key: Annotated[str | None, Opt(help="Infon of the identifier (bioc)")] = None,
     report_path: Annotated[Path | None, Opt("--report", help="Save as JSON")] = None,
 ):
     """Convert a corpus to spaCy's format and account for every mention.
@@ -80,28 +82,37 @@ def convert_cli(
     if output.suffix != ".spacy":
         raise BionerError(Errors.B105.format(output=output))
     report = Report()
-    options = {"gold": gold, "discontinuous": discontinuous}
+    options = {
+        "gold": gold,
+        "discontinuous": discontinuous,
+        "type_key": type_key,
+        "id_key": id_key,
+    }
     documents = _read(format_, input_path, options)
+    documents = map_labels(documents, parse_labels(labels), only_mapped)
     if ids:
         documents = with_ids(documents, ids, report.missing_ids)
     for path in without or []:
-        documents = without_ids(documents, path)
+        documents = without_ids(documents, path, report.unused)
     if not keep_duplicates:
         documents = drop_duplicates(documents, report)
     if slice_:
         documents = sliced(documents, slice_)
     if share:
         documents = shared_out(documents, share)
-    documents = map_labels(documents, parse_labels(labels), only_mapped)
     nlp = make_nlp(lang, tokenizer)
     docs: Iterable[Doc] = (
         to_doc(document, nlp.make_doc, report, nested=nested, task=task)
         for document in documents
     )
     if selected:
-        docs = sentences_with_mention(docs)
+        docs = sentences_with_mention(docs, report)
     count = write(docs, output)
+    if slice_:  # the documents behind it were not looked at
+        report.missing_ids.clear()
+        report.unused.clear()
     if report_path:
+        report_path.parent.mkdir(parents=True, exist_ok=True)
         srsly.write_json(report_path, report.to_json())
     print_report(report)
     msg.good(f"{count} documents in {output}")
@@ -152,10 +163,15 @@ def print_report(report: Report) -> None:
     for key in ("documents", "sentences", "tokens"):
         msg.text(f"{key}: {data[key]:,}")
     if report.duplicate_documents:
-        msg.warn(f"{report.duplicate_documents} documents recurred and were dropped")
+        msg.warn(
+            f"{report.duplicate_documents} documents recurred and were dropped, with "
+            f"{data['total'].get('recurred', 0)} mentions that only they had"
+        )
     if report.missing_ids:
         some = ", ".join(data["missing_ids"][:5])
         msg.warn(f"{len(report.missing_ids)} listed ids are not in the corpus: {some}")
+    for path in sorted(report.unused):
+        msg.warn(f"Nothing was left out: no id of {path} is in the corpus")
 
 
 def _read(

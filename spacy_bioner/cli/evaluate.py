@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import srsly
 import typer
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from wasabi import msg
 
 from spacy_bioner.cli._figures import (
@@ -22,6 +22,7 @@ from spacy_bioner.cli._figures import (
 from spacy_bioner.cli._nested import measure_nested, nested_values
 from spacy_bioner.cli._util import find_corpora, friendly_errors, load_pipeline
 from spacy_bioner.corpora.convert import GOLD_KEY
+from spacy_bioner.docbin import read_docs
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
 from spacy_bioner.pipeline.nested_spancat import NestedSpancat
@@ -64,6 +65,7 @@ def evaluate_cli(
     if not any(isinstance(pipe, Measured) for _, pipe in nlp.pipeline):
         raise BionerError(Errors.B606.format(model=model))
     files = find_corpora(nlp, source or [], targets, data, split)
+    nlp.max_length = 10**9  # `convert` takes any text, and so must this
     metrics = {}
     for task, path in files.items():
         if spancat := find_spancat(nlp, path):
@@ -84,7 +86,7 @@ def find_spancat(nlp: Language, path: Path) -> NestedSpancat | None:
     """The pipeline's `nested_spancat` whose span group a corpus annotates."""
     for _, pipe in nlp.pipeline:
         if isinstance(pipe, NestedSpancat):
-            docs = DocBin().from_disk(path).get_docs(nlp.vocab)
+            docs = read_docs(path, nlp.vocab)
             if any(pipe.key in doc.spans for doc in docs):
                 return pipe
     return None
@@ -95,7 +97,7 @@ def evaluate_nested(
 ) -> dict[str, Any]:
     """Measure a pipeline's `doc.spans[key]` on one corpus, see `measure_nested`;
     documents without the group are not annotated and do not count."""
-    references = DocBin().from_disk(path).get_docs(nlp.vocab)
+    references = read_docs(path, nlp.vocab)
     pairs = (
         (nlp.make_doc(reference.text), set(map(place_of, reference.spans[key])))
         for reference in references
@@ -149,7 +151,7 @@ def list_gold(
 ) -> Iterator[tuple[Doc, Spans]]:
     """Every document as raw text through the pipeline's tokenizer, and its gold: all
     mentions, overlapping ones too, where `convert` kept them."""
-    for reference in DocBin().from_disk(path).get_docs(nlp.vocab):
+    for reference in read_docs(path, nlp.vocab):
         gold = reference.spans.get(GOLD_KEY, reference.ents)
         doc = nlp.make_doc(reference.text)
         set_task(doc, task)

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import spacy
 import srsly
 import typer
-from spacy.tokens import DocBin
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors
 from spacy_bioner.corpora.convert import LOST
 from spacy_bioner.corpora.overview import PERCENTILES, Overview, shared, survey
+from spacy_bioner.docbin import read_docs
 from spacy_bioner.errors import BionerError, Errors
 
 Arg, Opt = typer.Argument, typer.Option
@@ -39,15 +39,17 @@ def inspect_cli(
     vocab = spacy.blank(lang).vocab
     corpora: dict[str, Overview] = {}
     for path in find_files(paths):
-        docs = _load(path).get_docs(vocab)
-        corpora[f"{path.parent.name}/{path.stem}"] = survey(
-            docs, count_pieces, min_chars
-        )
+        name = f"{path.parent.name}/{path.stem}"
+        if name in corpora:
+            name = str(path.with_suffix(""))
+        docs = read_docs(path, vocab)
+        corpora[name] = survey(docs, count_pieces, min_chars)
     report = {
         "corpora": {name: overview.to_json() for name, overview in corpora.items()},
         "shared": shared(corpora),
     }
     if report_path:
+        report_path.parent.mkdir(parents=True, exist_ok=True)
         srsly.write_json(report_path, report)
     print_overview(report)
 
@@ -60,7 +62,7 @@ def find_files(paths: list[Path]) -> list[Path]:
         if not found or not all(file.is_file() for file in found):
             raise BionerError(Errors.B108.format(path=path))
         files += found
-    return files
+    return list(dict.fromkeys(files))
 
 
 def load_pieces(encoder: str) -> Callable[[str], int]:
@@ -90,13 +92,6 @@ def print_overview(report: dict[str, Any]) -> None:
     _table("Shared", report["shared"])
     if not report["shared"]:
         msg.text("Nothing is shared between these files.")
-
-
-def _load(path: Path) -> DocBin:
-    try:
-        return DocBin(store_user_data=True).from_disk(path)
-    except Exception:  # whatever zlib and msgpack raise
-        raise BionerError(Errors.B108.format(path=path)) from None
 
 
 def _summary_row(name: str, data: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from spacy.util import load_config
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors
-from spacy_bioner.corpora.convert import write
+from spacy_bioner.corpora.convert import attrs_of, write
 from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.llm.cache import PromptCache
 from spacy_bioner.llm.data import (
     Counts,
     Source,
@@ -173,7 +174,8 @@ def llm_generate_cli(
     """Write documents with the model's mentions in the task's span group.
 
     The documents keep what they have; where that is mentions, the model's are measured
-    against them, by exact place and type.
+    against them, by exact place and type. Until OUT is written the answers are kept
+    beside it, in OUT.answers.jsonl: the same command goes on where it stopped.
     """
     _, sources = read_config(config_path, ctx)
     source = choose(sources, source_name, config_path)
@@ -188,8 +190,11 @@ def llm_generate_cli(
         dtype=dtype,
         four_bit=four_bit,
     )
+    answers = output.with_name(f"{output.name}.answers.jsonl")
+    nlp.get_pipe("llm")._model.cache = PromptCache(answers)  # of this run alone
     docs = list(nlp.pipe(read_docs(path, blank(source.lang))))
-    write(docs, output)
+    write(docs, output, attrs_of(docs))
+    answers.unlink(missing_ok=True)
     if pipeline:
         nlp.to_disk(pipeline)
     print_report(docs, source.task.spans_key)

@@ -8,11 +8,11 @@ from typing import Annotated
 import spacy
 import typer
 from spacy.language import Language
-from spacy.tokens import DocBin
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
 from spacy_bioner.corpora.convert import write
+from spacy_bioner.docbin import read_docs
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.nested_spancat import NestedSpancat
 
@@ -36,10 +36,8 @@ def teach_cli(
     """
     from spacy_bioner.training.teaching import teach
 
-    if not source.is_file():
-        raise BionerError(Errors.B605.format(task=source.stem, path=source))
     teachers = [find_spancat(load_pipeline(model)) for model in teacher]
-    docs = DocBin().from_disk(source).get_docs(spacy.blank("en").vocab)
+    docs = read_docs(source, spacy.blank("en").vocab)
     if only:
         docs = map(forget, docs)
     count = write(teach(teachers, docs, key), output)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import shutil
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +17,12 @@ from spacy_bioner.cli._util import friendly_errors
 from spacy_bioner.errors import BionerError, Errors
 
 Arg = typer.Argument
+OPEN = {".xz": lzma.open, ".gz": gzip.open}
 
 
 @friendly_errors
 def unpack_cli(
-    archives: Annotated[Path, Arg(help="Folder of .tar.xz, .tar.gz and .txt.xz")],
+    archives: Annotated[Path, Arg(help="Folder of .tar.xz, .tar.gz, .tgz, .xz, .gz")],
     output: Annotated[Path, Arg(metavar="OUT", help="Where the corpora go")],
 ):
     """Unpack every archive of a folder: for machines without a network."""
@@ -30,10 +33,21 @@ def unpack_cli(
         raise BionerError(Errors.B609.format(path=archives))
     output.mkdir(parents=True, exist_ok=True)
     for path in found:
-        if ".tar" in path.suffixes or path.suffix == ".tgz":
-            with tarfile.open(path) as archive:
-                archive.extractall(output, filter="data")
-        elif path.suffix == ".xz":
-            with lzma.open(path) as source, (output / path.stem).open("wb") as target:
-                shutil.copyfileobj(source, target)
+        try:
+            unpack(path, output)
+        except (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error) as e:
+            raise BionerError(Errors.B603.format(path=path, error=e)) from None
         msg.good(path.name)
+
+
+def unpack(path: Path, output: Path) -> None:
+    """An archive's files, or the one file that was compressed."""
+    if ".tar" in path.suffixes or path.suffix == ".tgz":
+        with tarfile.open(path) as archive:
+            archive.extractall(output, filter="data")
+    else:
+        with (
+            OPEN[path.suffix](path) as source,
+            (output / path.stem).open("wb") as target,
+        ):
+            shutil.copyfileobj(source, target)

@@ -55,8 +55,17 @@ def _convert(path: Path, source, type_key: str, id_key: str) -> SourceDocument:
                 annotations += part.annotations
     for annotation in annotations:
         label = annotation.infons.get(type_key, "")
+        if not label:
+            known = ", ".join(annotation.infons) or "none at all"
+            raise malformed(
+                path,
+                0,
+                f"document {source.id}: an annotation has no infon '{type_key}', only "
+                f"{known}: name the one that holds the type by --type-key",
+            )
         if len(annotation.locations) != 1:
-            document.lost.append((label, "discontinuous"))
+            reason = "discontinuous" if annotation.locations else "empty"
+            document.lost.append((label, reason))
             continue
         [location] = annotation.locations
         document.mentions.append(

@@ -14,6 +14,7 @@ from spacy_bioner.corpora.common import (
     read_text,
 )
 from spacy_bioner.corpora.document import SourceDocument
+from spacy_bioner.errors import BionerError, Errors
 
 
 def read(path: Path, discontinuous: str = "lose") -> Iterator[SourceDocument]:
@@ -22,6 +23,11 @@ def read(path: Path, discontinuous: str = "lose") -> Iterator[SourceDocument]:
     discontinuous (str): `lose` an annotation of several fragments and count it, or
         keep the span that `bound`s them.
     """
+    if discontinuous not in ("lose", "bound"):
+        message = Errors.B104.format(
+            option="discontinuous", value=discontinuous, expected="'lose' or 'bound'"
+        )
+        raise BionerError(message)
     for file in files_in(path, ".txt"):
         document = SourceDocument(file.stem, read_text(file))
         standoff = [file.with_suffix(s) for s in (".ann", ".a1")]

@@ -72,6 +72,8 @@ def checked_mention(
         must be what stands at the offsets, white space aside.
     Raises BionerError naming file and line.
     """
+    if not label:
+        raise malformed(path, line, f"the mention at {start}-{end} has no label")
     try:
         first, last = int(start), int(end)
     except (ValueError, TypeError):

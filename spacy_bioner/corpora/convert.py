@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -20,7 +21,15 @@ from spacy_bioner.task import get_task, set_task
 SPANS_KEY = "sc"
 GOLD_KEY = "gold"
 DOCBIN_ATTRS = ["SENT_START", "ENT_IOB", "ENT_TYPE", "ENT_KB_ID"]
-LOST = ("discontinuous", "coordinated", "empty", "duplicate", "overlapping")
+LOST = (
+    "discontinuous",
+    "coordinated",
+    "empty",
+    "recurred",
+    "duplicate",
+    "overlapping",
+    "cross-sentence",
+)
 Labels = dict[str, Counter[str]]  # label -> what became of its mentions -> count
 
 
@@ -32,11 +41,14 @@ class Report:
         with the tokenizer's boundaries, `mid-token` (the token was split in the
         reference) and `trimmed` (white space at an end); `kept` in the output; and
         lost, by reason (LOST).
+    missing_ids: Listed ids of documents to keep that the corpus lacks.
+    unused: Lists of documents to leave out of which the corpus has none.
     """
 
     documents: int = 0
     duplicate_documents: int = 0
     missing_ids: set[str] = field(default_factory=set)
+    unused: set[Path] = field(default_factory=set)
     sentences: int = 0
     tokens: int = 0
     labels: Labels = field(default_factory=lambda: defaultdict(Counter))
@@ -95,14 +107,17 @@ def map_labels(
 def drop_duplicates(
     documents: Iterable[SourceDocument], report: Report
 ) -> Iterator[SourceDocument]:
-    """Skip a document whose id and text have been seen (NCBI-disease has one)."""
-    seen = set()
+    """Skip a document whose id and text have been seen (NCBI-disease has one); a
+    mention that only the later one has counts as `recurred`."""
+    seen: dict[tuple[str, str], frozenset[Mention]] = {}
     for document in documents:
         key = (document.id, document.text)
         if key in seen:
             report.duplicate_documents += 1
+            for mention in set(document.mentions) - seen[key]:
+                report.labels[mention.label].update(["mentions", "recurred"])
         else:
-            seen.add(key)
+            seen[key] = frozenset(document.mentions)
             yield document
 
 
@@ -143,20 +158,41 @@ def to_doc(
     return doc
 
 
-def sentences_with_mention(docs: Iterable[Doc]) -> Iterator[Doc]:
+def sentences_with_mention(docs: Iterable[Doc], report: Report) -> Iterator[Doc]:
     """Each sentence that holds a mention, as a document: GERBERA's selection of
-    JNLPBA. Sentences keep their document's task."""
+    JNLPBA. Sentences keep their document's task, and its id with their number."""
     for doc in docs:
-        for sent in doc.sents:
-            if sent.ents:
+        [(key, group)] = doc.spans.items()
+        for span in doc.ents or group:
+            if span.sent.end < span.end:
+                report.labels[span.label_].update({"cross-sentence": 1, "kept": -1})
+        for number, sent in enumerate(doc.sents, 1):
+            inside = [s for s in group if sent.start <= s.start and s.end <= sent.end]
+            if inside:
                 one = sent.as_doc()
+                one.spans[key] = [_moved(span, one, -sent.start) for span in inside]
+                one.user_data["id"] = f"{doc.user_data['id']}-{number}"
+                one.user_data["exact_text"] = doc.user_data["exact_text"]
                 set_task(one, get_task(doc))
                 yield one
 
 
-def write(docs: Iterable[Doc], output: Path) -> int:
+def _moved(span: Span, doc: Doc, by: int) -> Span:
+    return Span(doc, span.start + by, span.end + by, span.label, kb_id=span.kb_id)
+
+
+def attrs_of(docs: Iterable[Doc]) -> list[str]:
+    """What a DocBin has to store of documents that may have been analysed."""
+    parsed = any(doc.has_annotation("DEP") for doc in docs)  # says where sentences are
+    analysis = ["HEAD", "DEP"] if parsed else ["SENT_START"]
+    return [*analysis, *DOCBIN_ATTRS[1:], "ENT_ID", "TAG", "POS", "MORPH", "LEMMA"]
+
+
+def write(
+    docs: Iterable[Doc], output: Path, attrs: Sequence[str] = DOCBIN_ATTRS
+) -> int:
     """Write a DocBin, all of it or nothing. RETURNS (int): How many documents."""
-    bin_ = DocBin(attrs=DOCBIN_ATTRS, docs=docs, store_user_data=True)
+    bin_ = DocBin(attrs=attrs, docs=docs, store_user_data=True)
     if not len(bin_):
         raise BionerError(Errors.B103.format(output=output))
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -209,8 +245,9 @@ def _split_tokens(
         return doc
     words: list[str] = []
     spaces: list[bool] = []
+    ordered = sorted(boundaries)
     for token, (first, last) in zip(doc, offsets, strict=True):
-        inside = sorted(b for b in boundaries if first < b < last)
+        inside = ordered[bisect_right(ordered, first) : bisect_left(ordered, last)]
         for start, stop in pairwise([first, *inside, last]):
             words.append(token.text[start - first : stop - first])
             spaces.append(False)

@@ -1,7 +1,8 @@
 """JSON lines: `{"id": …, "text": …, "spans": [{"start", "end", "label"}]}`.
 
-Offsets are characters, the end exclusive; `kb_id` may stand in a span. spaCy's and
-Prodigy's own exports have this form.
+Offsets are characters, the end exclusive; `kb_id` may stand in a span. Prodigy's
+exports have this form, of which those are read that were accepted; in spaCy's own
+(`Doc.to_json`) the `ents` are read.
 """
 
 from __future__ import annotations
@@ -24,14 +25,22 @@ def read(path: Path) -> Iterator[SourceDocument]:
     for file in files_in(path, ".jsonl"):
         for number, line in read_lines(file):
             if line.strip():
-                yield _document(file, number, line)
+                document = _document(file, number, line)
+                if document is not None:
+                    yield document
 
 
-def _document(path: Path, number: int, line: str) -> SourceDocument:
+def _document(path: Path, number: int, line: str) -> SourceDocument | None:
+    """None for an annotation that was rejected or ignored."""
     try:
         record = json.loads(line)
+        if record.get("answer", "accept") != "accept":
+            return None
         text = record["text"]
-        spans = [(s["start"], s["end"], s["label"], s) for s in record.get("spans", [])]
+        spans = record.get("spans")
+        if not isinstance(spans, list):  # spaCy's groups by name, Prodigy's null
+            spans = record.get("ents") or []
+        spans = [(s["start"], s["end"], s["label"], s.get("kb_id")) for s in spans]
     except json.JSONDecodeError as error:
         raise malformed(path, number, f"not JSON: {error.msg}") from None
     except (KeyError, TypeError, AttributeError):
@@ -40,10 +49,21 @@ def _document(path: Path, number: int, line: str) -> SourceDocument:
         ) from None
     if not isinstance(text, str):
         raise malformed(path, number, "`text` is no string")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise malformed(path, number, "`text` has half of a surrogate pair")
     mentions = [
         checked_mention(
-            path, number, text, start, end, str(label), kb_id=str(s.get("kb_id", ""))
+            path,
+            number,
+            text,
+            start,
+            end,
+            str(label),
+            kb_id="" if kb_id is None else str(kb_id),
         )
-        for start, end, label, s in spans
+        for start, end, label, kb_id in spans
     ]
-    return SourceDocument(str(record.get("id", number)), text, mentions)
+    identifier = record.get("id")
+    if identifier is None:
+        identifier = f"{path.name}-{number}"
+    return SourceDocument(str(identifier), text, mentions)

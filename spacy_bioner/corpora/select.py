@@ -38,11 +38,17 @@ def with_ids(
 
 
 def without_ids(
-    documents: Iterable[SourceDocument], path: Path
+    documents: Iterable[SourceDocument], path: Path, unused: set[Path]
 ) -> Iterator[SourceDocument]:
-    """The documents whose ids `path` does not list."""
+    """The documents whose ids `path` does not list; where it lists none of them, it is
+    left in `unused`."""
     ids = read_ids(path)
-    return (document for document in documents if document.id not in ids)
+    unused.add(path)
+    for document in documents:
+        if document.id in ids:
+            unused.discard(path)
+        else:
+            yield document
 
 
 def sliced(

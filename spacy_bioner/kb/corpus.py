@@ -8,10 +8,10 @@ from itertools import chain
 from pathlib import Path
 
 import spacy
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, Span
 
 from spacy_bioner.corpora.convert import GOLD_KEY, SPANS_KEY
-from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.docbin import read_docs
 from spacy_bioner.kb.entry import SEVERAL, Entry, clean, identifiers
 
 
@@ -21,10 +21,7 @@ def read(path: Path) -> Iterator[Entry]:
 
     Read train splits only: names of a test split would give its answers away.
     """
-    try:
-        docs = DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab)
-    except Exception:  # whatever zlib and msgpack raise
-        raise BionerError(Errors.B901.format(path=path)) from None
+    docs = read_docs(path, spacy.blank("xx").vocab)
     found: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
     for doc in docs:
         for span in _mentions(doc):

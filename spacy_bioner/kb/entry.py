@@ -12,7 +12,7 @@ SCOPES = ("exact", "narrow", "broad", "related", "mention")
 MESH = re.compile(r"[CD]\d{6}(\d{3})?")
 DATED = re.compile(r"_\d{4}_\d\d_\d\d$")  # SNOMEDCT_US_2025_09_01
 SEVERAL = re.compile(r"[|;,+*\s]")  # between the identifiers of one mention
-UNLINKED = ("", "-", "-1")
+UNLINKED = ("", "-", "-1", "None", "CUI-less")
 ALIASES = {"MIM": "OMIM", "MSH": "MESH", "MeSH": "MESH", "UMLS_CUI": "UMLS"}
 
 

@@ -32,7 +32,7 @@ def read(path: Path) -> Iterator[Entry]:
             entry, in_term = None, line.strip() == "[Term]"
             continue
         tag, _, value = line.partition(": ")
-        if not in_term or not value:
+        if not in_term or not value.strip():
             continue
         if tag == "id":
             entry = Entry(common_id(_plain(value)), "")

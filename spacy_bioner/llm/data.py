@@ -13,9 +13,10 @@ from typing import Any
 
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, Span
 from spacy.util import registry
 
+from .. import docbin
 from ..errors import BionerError, Errors
 from .split import split
 from .symbolic import NOTHING, decode, encode
@@ -109,13 +110,7 @@ def blank(lang: str) -> Language:
 
 def read_docs(path: Path, nlp: Language) -> Iterator[Doc]:
     """The documents of a .spacy file, with sentences."""
-    if not path.is_file():
-        raise BionerError(Errors.B603.format(path=path, error="no such file"))
-    try:
-        docs = DocBin().from_disk(path)
-    except Exception:  # of zlib, msgpack and others
-        raise BionerError(Errors.B901.format(path=path)) from None
-    return nlp.pipe(docs.get_docs(nlp.vocab))
+    return nlp.pipe(docbin.read_docs(path, nlp.vocab))
 
 
 def make_rows(

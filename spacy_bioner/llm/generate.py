@@ -4,11 +4,13 @@ It answers greedily unless it is told otherwise, whatever its own generation set
 say, so the same texts in the same batches have the same answers.
 """
 
+from pathlib import Path
 from typing import Any, Iterable  # noqa: UP035 (spacy-llm knows no other Iterable)
 
-from spacy.util import SimpleFrozenDict
+from spacy.util import SimpleFrozenDict, minibatch
 
 from ..errors import BionerError, Errors
+from .cache import PromptCache
 from .chat import choose_device, load_model, load_tokenizer, prompt_ids
 
 NO_SETTINGS = SimpleFrozenDict()
@@ -25,6 +27,7 @@ def make_local_causal(
     four_bit: bool = False,
     seed: int = 0,
     context_length: int = 8192,
+    cache: str | None = None,
 ) -> "LocalCausal":
     """Build the model `spacy-bioner.LocalCausal.v1`.
 
@@ -42,6 +45,8 @@ def make_local_causal(
     four_bit (bool): Hold the weights in 4 bits.
     seed (int): Of every batch, for settings that sample.
     context_length (int): In tokens, for those tasks of spacy-llm that cut texts by it.
+    cache (str): A file for the answers that ended, see `PromptCache`; where a run
+        stopped, another goes on from there.
     """
     for setting, value in (
         ("max_new_tokens", max_new_tokens),
@@ -62,6 +67,7 @@ def make_local_causal(
         four_bit=four_bit,
         seed=seed,
         context_length=context_length,
+        cache=PromptCache(cache),
     )
 
 
@@ -81,6 +87,7 @@ class LocalCausal:
         four_bit: bool,
         seed: int,
         context_length: int,
+        cache: PromptCache,
     ) -> None:
         self.name = name
         self.config = config
@@ -92,6 +99,7 @@ class LocalCausal:
         self.four_bit = four_bit
         self.seed = seed
         self.context_length = context_length
+        self.cache = cache
         self._loaded: tuple[Any, Any] | None = None
 
     def __call__(self, prompts: Iterable[Iterable[str]]) -> Iterable[Iterable[str]]:
@@ -101,23 +109,53 @@ class LocalCausal:
         return [[next(answers) for _ in row] for row in by_doc]
 
     def answer(self, prompts: list[str]) -> list[str]:
-        """The answers, in order; prompts of like length are generated together."""
+        """The answers, in order; prompts of like length are generated together.
+
+        Raises BionerError for one that does not end; the others of its batch and of
+        those before are in the cache then.
+        """
+        changed = _last_change(self.name)
+        keys = [self._key(prompt, changed) for prompt in prompts]
+        answers = dict(zip(keys, map(self.cache.get, keys), strict=True))
+        new = {k: p for k, p in zip(keys, prompts, strict=True) if answers[k] is None}
+        for key, answer in self._answer_new(new):
+            answers[key] = answer
+        return [answers[key] or "" for key in keys]
+
+    def _answer_new(self, prompts: dict[str, str]) -> Iterable[tuple[str, str]]:
+        """Generate, the longest prompts first, and keep what ended."""
         if not prompts:
-            return []
+            return
         _, tokenizer = self.load()
-        rows = [
-            prompt_ids(tokenizer, [{"role": "user", "content": prompt}])
-            for prompt in prompts
-        ]
-        self._check_length(max(len(ids) for ids in rows))
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
-        answers = [""] * len(rows)
-        for i in range(0, len(order), self.batch_size):
-            batch = order[i : i + self.batch_size]
-            found = self._generate([rows[j] for j in batch])
-            for j, text in zip(batch, found, strict=True):
-                answers[j] = text
-        return answers
+        rows = {
+            key: prompt_ids(tokenizer, [{"role": "user", "content": prompt}])
+            for key, prompt in prompts.items()
+        }
+        self._check_length(max(map(len, rows.values())))
+        order = sorted(rows, key=lambda key: len(rows[key]), reverse=True)
+        for batch in minibatch(order, self.batch_size):
+            found = self._generate([rows[key] for key in batch])
+            for key, (answer, ended) in zip(batch, found, strict=True):
+                if ended:
+                    self.cache.add(key, answer)
+            if not (self.keep_cut or all(ended for _, ended in found)):
+                raise BionerError(
+                    Errors.B719.format(name=self.name, limit=self.max_new_tokens)
+                )
+            yield from zip(batch, (answer for answer, _ in found), strict=True)
+
+    def _key(self, prompt: str, changed: int) -> str:
+        """Of all that an answer that ended depends on: not its greatest length."""
+        request = {
+            "model": self.name,
+            "changed": changed,
+            "config": self.config,
+            "dtype": self.dtype,
+            "four_bit": self.four_bit,
+            "seed": self.seed,
+            "prompt": prompt,
+        }
+        return self.cache.key(request)
 
     def load(self) -> tuple[Any, Any]:
         """The model and its tokenizer."""
@@ -145,8 +183,9 @@ class LocalCausal:
                 )
             )
 
-    def _generate(self, rows: list[list[int]]) -> list[str]:
-        """The answers to a batch of prompts, padded on the left."""
+    def _generate(self, rows: list[list[int]]) -> list[tuple[str, bool]]:
+        """The answers to a batch of prompts, padded on the left, and whether each
+        ended."""
         import torch
         from transformers import GenerationConfig
 
@@ -185,18 +224,22 @@ class LocalCausal:
         rest = {end for end in own if end is not None} - {tokenizer.eos_token_id}
         return [tokenizer.eos_token_id, *sorted(rest)]
 
-    def _read(self, row: list[int], ends: list[int]) -> str:
+    def _read(self, row: list[int], ends: list[int]) -> tuple[str, bool]:
         stop = next((i for i, token in enumerate(row) if token in ends), len(row))
-        if stop == self.max_new_tokens and not self.keep_cut:
-            raise BionerError(
-                Errors.B719.format(name=self.name, limit=self.max_new_tokens)
-            )
         _, tokenizer = self.load()
-        return tokenizer.decode(
+        answer = tokenizer.decode(
             row[:stop],
             skip_special_tokens=True,
             clean_up_tokenization_spaces=False,  # it takes out the text's own spaces
         )
+        return answer, stop < self.max_new_tokens
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": None}
+
+
+def _last_change(model: str) -> int:
+    """When a folder's files were last written; 0 for a name on the hub."""
+    folder = Path(model)
+    files = folder.iterdir() if folder.is_dir() else ()
+    return max((file.stat().st_mtime_ns for file in files), default=0)

@@ -16,6 +16,7 @@ def split(doc: Doc, max_chars: int) -> list[Span]:
     RETURNS (list[Span]): In order, together the whole document except whitespace.
     """
     pieces = []
+    has_sentences = doc.has_annotation("SENT_START")
     start = 0
     while start < len(doc):
         stop = start + 1
@@ -23,18 +24,19 @@ def split(doc: Doc, max_chars: int) -> list[Span]:
         while stop < len(doc) and doc[stop].idx + len(doc[stop]) <= limit:
             stop += 1
         if stop < len(doc):
-            stop = max(range(start + 1, stop + 1), key=lambda i: (_quality(doc, i), i))
+            places = range(start + 1, stop + 1)
+            stop = max(places, key=lambda i: (_quality(doc, i, has_sentences), i))
         pieces.append(doc[start:stop])
         start = stop
     return [piece for piece in map(_strip, pieces) if len(piece)]
 
 
-def _quality(doc: Doc, i: int) -> int:
+def _quality(doc: Doc, i: int, has_sentences: bool) -> int:
     """How good it is to cut before token `i`."""
     before = doc[i - 1]
     if doc[i].is_sent_start or "\n" in before.text:
         return 3
-    if before.text in SENTENCE_ENDS and not doc.has_annotation("SENT_START"):
+    if before.text in SENTENCE_ENDS and not has_sentences:
         return 2
     return int(before.text in CLAUSE_ENDS)
 

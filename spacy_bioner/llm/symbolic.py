@@ -45,10 +45,10 @@ SYMBOL = re.compile(r"\\([\\\[\]nr])|(.)", re.DOTALL)
 # A number, one character of Chinese or Japanese, other letters, or a sign.
 HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 WORD = re.compile(rf"\d+|[{HAN}]|(?:(?![{HAN}])[^\W\d_])+|\S")
-# `- **Type**: text`, `2. "TYPE"：text` and the like.
-HEAD = re.compile(
-    r"[\s>*#`_\-•·]*(?:\d+[.)、]\s*)?[\s*_`\"']*(.+?)[\s*_`\"']*[:：](.*)"
-)
+# `- **Type**: text`, `2. "TYPE"：text` and the like: what stands around the type.
+COLON = re.compile("[:：]")
+QUOTES = "*_`\"'"
+BULLET = re.compile(rf"[\s>*#`_\-•·]*(?:\d+[.)、]\s*)?[\s{QUOTES}]*")
 FENCE = re.compile(r"```\w*$")
 NO_MENTION = {"none", "n/a", "[]", "无", "没有"}
 MOST_PAIRS = 50_000  # of equal words in answer and text, to compare each with each
@@ -219,15 +219,15 @@ def _lines(
         if label:
             yield label, body
             label = ""
-        head = HEAD.match(line)
-        name = known.get(_name(head[1]), "") if head else ""
-        if not head or not name:
-            kind = "unknown_type" if head and "[" in head[2] else "other_lines"
+        head, rest = _head(line)
+        name = known.get(_name(head), "") if head else ""
+        if not name:
+            kind = "unknown_type" if head and "[" in rest else "other_lines"
             report.dropped[kind] += 1
             continue
         report.answered = True
         report.repaired["type_name"] += not line.startswith(f"{name}:")
-        label, body = name, head[2].strip()
+        label, body = name, rest.strip()
         if _fold(body.strip(".。*` ")) in NO_MENTION:
             label = ""
     if label:
@@ -245,6 +245,14 @@ def _exact_line(line: str, text: str, labels: Sequence[str]) -> tuple[str, str] 
             if "".join(s.char for s in _symbols(body) if not s.bare) == text:
                 return label, body
     return None
+
+
+def _head(line: str) -> tuple[str, str]:
+    """What a line has before its first colon, without marks around it, and behind."""
+    head, *rest = COLON.split(line, maxsplit=1)
+    if not rest:
+        return "", ""
+    return BULLET.sub("", head, count=1).rstrip(QUOTES + " \t\u3000"), rest[0]
 
 
 def _by_name(labels: Sequence[str]) -> dict[str, str]:

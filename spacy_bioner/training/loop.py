@@ -3,8 +3,8 @@
 The steps are spaCy's own (`train_while_improving`); what is added is a checkpoint at
 the end of each epoch that holds everything the next epoch depends on: weights,
 optimizer moments, place in the schedules, random state. A run that was interrupted
-ends with the weights of one that was not (but `patience` counts anew, and on a GPU the
-dropout of thinc's layers is drawn anew).
+ends with the weights of one that was not, and is evaluated at the same steps (but
+`patience` counts anew, and on a GPU the dropout of thinc's layers is drawn anew).
 """
 
 from __future__ import annotations
@@ -70,8 +70,11 @@ def train(
     progress, config = Progress(), nlp.config.copy()
     for checkpoint in [path for path in saved if path.exists()][:1]:
         _check_is_of(checkpoint, config)
+        settings = _settings(nlp)
         nlp.from_disk(checkpoint / "pipeline")
         nlp.config = config  # the checkpoint's own may be older
+        for name, values in settings.items():
+            nlp.get_pipe(name).cfg.update(values)
         progress = pickle.loads((checkpoint / "progress.pkl").read_bytes())
     config = config.interpolate()
     settings = registry.resolve(config["training"], schema=ConfigSchemaTraining)
@@ -102,6 +105,32 @@ def _identity(config: Config) -> dict[str, Any]:
     }
 
 
+def _settings(nlp: Language) -> dict[str, dict[str, Any]]:
+    """What the config says of each component; not what it found in the data."""
+    return {
+        name: {k: v for k, v in pipe.cfg.items() if k in nlp.get_pipe_config(name)}
+        for name, pipe in nlp.pipeline
+        if isinstance(getattr(pipe, "cfg", None), dict)
+    }
+
+
+class _Evaluations:
+    """When to evaluate, for spaCy's loop, which counts from the resumption and asks
+    whether `step % eval_frequency` is 0. It evaluates its first step whatever that is:
+    the answer is then the best score so far, and `due` says that it is none."""
+
+    def __init__(self, evaluate: Callable, first: int, frequency: int, best: float):
+        self.evaluate, self.first, self.frequency = evaluate, first, frequency
+        self.best, self.due = best, True
+
+    def __rmod__(self, step: int) -> int:
+        self.due = (self.first + step) % self.frequency == 0
+        return int(step > 0 and not self.due)
+
+    def __call__(self) -> tuple[float, dict[str, Any]]:
+        return self.evaluate() if self.due else (self.best, {})
+
+
 class _Run:
     def __init__(self, nlp, config, settings, progress: Progress, output: Path):
         self.nlp, self.T, self.progress, self.output = nlp, settings, progress, output
@@ -121,39 +150,53 @@ class _Run:
 
     def go(self) -> None:
         T, first = self.T, self.progress.step
+        evaluate = create_evaluation_callback(self.nlp, self.dev, T["score_weights"])
+        evaluations = _Evaluations(
+            evaluate, first, T["eval_frequency"], self.progress.best
+        )
         steps = train_while_improving(
             self.nlp,
             self.optimizer,
             self.batches(),
-            create_evaluation_callback(self.nlp, self.dev, T["score_weights"]),
+            evaluations,
             dropout=T["dropout"],
             accumulate_gradient=T["accumulate_gradient"],
             patience=T["patience"],
             max_steps=0,  # seen to below: this loop counts from the resumption
-            eval_frequency=T["eval_frequency"],
+            eval_frequency=evaluations,
             exclude=T["frozen_components"],
             annotating_components=T["annotating_components"],
-            before_update=T["before_update"],
+            before_update=self.before_update(first),
         )
         log, finish = T["logger"](self.nlp, sys.stdout, sys.stderr)
-        for _, info, is_best in steps:
+        for _, info, _ in steps:
             self.step = info["step"] = first + info["step"]
             if self.step % TIDY == 0:
                 give_back()
-            if is_best is not None:
+            if evaluations.due:
                 self.keep(info)
-            log(info if is_best is not None else None)
+            log(info if evaluations.due else None)
             if T["max_steps"] and self.step >= T["max_steps"]:
                 break
         finish()
         self.prepare(self.nlp).to_disk(self.output / "model-last")
 
+    def before_update(self, first: int) -> Callable | None:
+        """The config's own, told how many steps there were in all."""
+        own = self.T["before_update"]
+        if own is None:
+            return None
+        return lambda nlp, args: own(nlp, {**args, "step": first + args["step"]})
+
     def keep(self, info: dict[str, Any]) -> None:
         """Save the pipeline, also as the best when it is."""
+        wanted = [name for name, w in self.T["score_weights"].items() if w]
+        if wanted and not set(wanted) & set(info["other_scores"]):
+            raise BionerError(Errors.B405.format(wanted=", ".join(wanted)))
         update_meta(self.T, self.nlp, info)
         last, best = self.output / "model-last", self.output / "model-best"
         self.prepare(self.nlp).to_disk(last)
-        if info["score"] > self.progress.best:
+        if info["score"] >= self.progress.best:  # of equals the last, as in spaCy
             self.progress.best = info["score"]
             shutil.rmtree(best, ignore_errors=True)
             shutil.copytree(last, best)

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin, Span, SpanGroup
+from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.training.corpus import walk_corpus
 from spacy.util import registry
 
+from ..docbin import read_docs
 from ..errors import BionerError, Errors
 from ..task import set_task
 
@@ -79,7 +80,7 @@ class MultiTaskCorpus:
     def _documents(self, nlp: Language, task: str) -> Iterator[Doc]:
         count = 0
         for path in walk_corpus(self.sources[task], ".spacy"):
-            for doc in DocBin().from_disk(path).get_docs(nlp.vocab):
+            for doc in read_docs(path, nlp.vocab):
                 if self.limit and count >= self.limit:
                     return
                 count += 1

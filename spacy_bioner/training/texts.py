@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import spacy
-from spacy.tokens import DocBin
 
+from ..docbin import read_docs
 from ..errors import BionerError, Errors
 
 
@@ -28,6 +28,4 @@ def read_texts(paths: list[Path]) -> Iterator[str]:
                 with file.open(encoding="utf-8") as lines:
                     yield from filter(None, map(str.strip, lines))
             else:
-                yield from (
-                    doc.text for doc in DocBin().from_disk(file).get_docs(vocab)
-                )
+                yield from (doc.text for doc in read_docs(file, vocab))

@@ -74,6 +74,19 @@ def test_page(model, file, tmp_path, style):
 
 def test_stdin_and_empty_text(model):
     assert json.loads(run(model, "--json", input="").output)["spans"] == []
+    marked = TEXT.encode("utf-8-sig")
+    assert json.loads(run(model, "--json", input=marked).output)["text"] == TEXT
+
+
+def test_all_shows_entities_of_any_component(file, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "X", "pattern": "patients"}])
+    nlp.to_disk(tmp_path / "rules")
+    for more in ((), ("--all", "--render", "span", tmp_path / "page.html")):
+        [line] = run(tmp_path / "rules", file, "--json", *more).stdout.splitlines()
+        [span] = json.loads(line)["spans"]
+        assert (span["text"], span["score"]) == ("patients", None)
+    assert "patients" in (tmp_path / "page.html").read_text("utf8")
 
 
 def test_what_is_wrong_is_said_in_one_line(model, file, tmp_path):
@@ -96,6 +109,6 @@ def test_entities_of_other_components_have_their_scores():
     doc.spans["instruct"] = SpanGroup(
         doc, spans=[doc.ents[0]], attrs={"ents": True, "scores": np.array([0.25])}
     )
-    first, second = entities_of(doc, {})
+    first, second = entities_of(doc, {}, {})
     assert (first["label"], first["score"], first["heads"]) == ("X", 0.25, {})
     assert (second["label"], second["score"]) == ("Y", None)

@@ -32,13 +32,24 @@ def run(*args):
 
 
 def test_table_and_report(corpus, tmp_path):
-    output, report = tmp_path / "a.spacy", tmp_path / "r.json"
+    output, report = tmp_path / "a.spacy", tmp_path / "new" / "r.json"
     options = ("--labels", "Dis=DISEASE", "--only-mapped", "--report", report)
     result = run("jsonl", corpus, output, "--task", "t", *options)
     assert result.exit_code == 0, result.output
     assert "DISEASE" in result.output and "2 documents" in result.output
     data = json.loads(report.read_text())
     assert data["labels"] == {"DISEASE": {"mentions": 1, "aligned": 1, "kept": 1}}
+
+
+def test_lists_of_documents(corpus, tmp_path):
+    output, ids = tmp_path / "a.spacy", tmp_path / "ids.txt"
+    ids.write_text("PMID:1\n")
+    result = run("jsonl", corpus, output, "--without", ids)
+    assert "Nothing was left out" in result.output and "2 documents" in result.output
+    ids.write_text("a.jsonl-1\na.jsonl-2\n")
+    assert "Nothing" not in run("jsonl", corpus, output, "--without", ids).output
+    result = run("jsonl", corpus, output, "--ids", ids, "--slice", ":1")
+    assert "1 documents" in result.output and "not in the corpus" not in result.output
 
 
 def test_only_sentences_with_a_mention(tmp_path):

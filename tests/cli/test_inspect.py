@@ -60,11 +60,14 @@ def test_command(tmp_path):
     assert [row["documents"] for row in report["shared"]] == [1]
 
 
-@pytest.mark.parametrize("name", ["absent.spacy", "bad.spacy", "empty"])
-def test_files_that_are_none(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("absent.spacy", "B108"), ("bad.spacy", "B901"), ("empty", "B108")],
+)
+def test_files_that_are_none(tmp_path, name, error):
     (tmp_path / "bad.spacy").write_text("no DocBin")
     (tmp_path / "empty").mkdir()
     args = ["bioner", "inspect", str(tmp_path / name)]
     result = CliRunner().invoke(app, args)
     assert result.exit_code == 1
-    assert "B108" in result.output
+    assert error in result.output

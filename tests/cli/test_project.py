@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import lzma
 import tarfile
@@ -33,12 +34,23 @@ def test_unpack(tmp_path):
     with tarfile.open(tmp_path / "corpus.tar.xz", "w:xz") as archive:
         archive.add(tmp_path / "a.txt", "corpus/a.txt")
     (tmp_path / "lines.txt.xz").write_bytes(lzma.compress(b"one\ntwo\n"))
+    (tmp_path / "terms.obo.gz").write_bytes(gzip.compress(b"[Term]"))
     output = tmp_path / "out"
     assert run("unpack", tmp_path, output).exit_code == 0
     assert (output / "corpus" / "a.txt").read_text() == "hello"
     assert (output / "lines.txt").read_text() == "one\ntwo\n"
+    assert (output / "terms.obo").read_text() == "[Term]"
     result = run("unpack", output, tmp_path / "again")
     assert result.exit_code == 1 and "no archive" in result.output
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.txt.gz", "a.tar.xz", "a.xz"])
+def test_broken_archives(tmp_path, name):
+    whole = gzip.compress(b"a" * 999) if "gz" in name else lzma.compress(b"a" * 999)
+    for data in (b"none", whole[:20], whole[:-9]):
+        (tmp_path / name).write_bytes(data)
+        result = run("unpack", tmp_path, tmp_path / "out")
+        assert result.exit_code == 1 and "B603" in result.output, result.output
 
 
 def test_pretrain_from_a_tiny_encoder(tmp_path):

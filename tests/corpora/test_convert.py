@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin
 
 from spacy_bioner.corpora.convert import (
     GOLD_KEY,
     SPANS_KEY,
     Report,
+    attrs_of,
     drop_duplicates,
     map_labels,
+    sentences_with_mention,
     to_doc,
     write,
 )
@@ -132,7 +136,9 @@ def test_selection(tmp_path):
     missing: set[str] = set()
     assert [d.id for d in with_ids(unique, ids, missing)] == ["a"]
     assert missing == {"z"}
-    assert [d.id for d in without_ids(unique, ids)] == ["b", "c"]
+    unused: set[Path] = set()
+    assert [d.id for d in without_ids(unique, ids, unused)] == ["b", "c"]
+    assert not unused
     assert [d.id for d in sliced(unique, "1:")] == ["b", "c"]
     for bounds in ("1", "x:", "-1:2"):
         with pytest.raises(BionerError, match="--slice"):
@@ -140,6 +146,55 @@ def test_selection(tmp_path):
     ids.write_text("y\nz\n")
     with pytest.raises(BionerError, match="None of the 2 ids"):
         list(with_ids(unique, ids, missing))
+    assert [d.id for d in without_ids(unique, ids, unused)] == ["a", "b", "c"]
+    assert unused == {ids}
+
+
+def test_what_only_a_recurring_document_has_is_counted():
+    """As of files that hold one type each."""
+    one = SourceDocument("1", "a b", [Mention(0, 1, "X")])
+    two = SourceDocument("1", "a b", [Mention(0, 1, "X"), Mention(2, 3, "Y")])
+    report = Report()
+    assert list(drop_duplicates([one, two], report)) == [one]
+    assert report.labels == {"Y": {"mentions": 1, "recurred": 1}}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_selected_sentences_keep_gold_and_say_what_they_lose(nested):
+    text = "None here. Acute renal failure. Up to E. coli"
+    source = SourceDocument("7", text, sentence_starts=[0, 11, 32, 41])
+    source.mentions = [
+        Mention(11, 30, "D", "MESH:1"),
+        Mention(17, 30, "D"),
+        Mention(38, 45, "S"),  # across a border
+    ]
+    report = Report()
+    doc = to_doc(source, NLP.make_doc, report, nested=nested, task="t")
+    [one] = sentences_with_mention([doc], report)
+    assert one.text.strip() == "Acute renal failure." and get_task(one) == "t"
+    [(key, group)] = one.spans.items()
+    assert key == (SPANS_KEY if nested else GOLD_KEY)
+    assert [(s.text, s.kb_id_) for s in group] == [
+        ("Acute renal failure", "MESH:1"),
+        ("renal failure", ""),
+    ]
+    assert one.user_data["id"] == "7-2" and one.user_data["exact_text"]
+    assert report.labels["S"]["cross-sentence"] == 1 and not report.labels["S"]["kept"]
+
+
+def test_what_documents_have_besides_mentions_is_written_if_asked_for(tmp_path):
+    doc = Doc(
+        NLP.vocab, ["Rats", "ran"], tags=["N", "V"], heads=[1, 1], deps=["s", "r"]
+    )
+    for attrs in (None, attrs_of([doc])):
+        write([doc], tmp_path / "a.spacy", *([attrs] if attrs else []))
+        [back] = DocBin().from_disk(tmp_path / "a.spacy").get_docs(NLP.vocab)
+        kept = [(t.tag_, t.dep_, t.head.i) for t in back]
+        assert (kept == [("N", "s", 1), ("V", "r", 1)]) == bool(attrs)
+    plain, _ = convert("Rats. Mice ran.")
+    write([plain], tmp_path / "b.spacy", attrs_of([plain]))
+    [back] = DocBin().from_disk(tmp_path / "b.spacy").get_docs(NLP.vocab)
+    assert len(list(back.sents)) == 2
 
 
 def test_the_file_keeps_what_the_doc_has(tmp_path):

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+import spacy
+from spacy.tokens import Span
 
 from spacy_bioner.corpora import READERS, Mention, get_reader
 from spacy_bioner.errors import BionerError
@@ -88,6 +90,8 @@ def test_brat_counts_discontinuous_or_bounds_them(tmp_path):
     assert document.lost == [("Cell", "discontinuous")]
     [document] = READERS["brat"](folder, discontinuous="bound")
     assert surfaces(document)[0] == ("T-cell\r\nor B cells", "Cell")
+    with pytest.raises(BionerError, match="B104.*Lose"):
+        list(READERS["brat"](folder, discontinuous="Lose"))
 
 
 def test_brat_errors(tmp_path):
@@ -214,11 +218,12 @@ def test_genia_errors(tmp_path):
         list(READERS["genia"](folder))
 
 
+@pytest.mark.parametrize("stop", ["。", ""])
 @pytest.mark.parametrize("end", [3, 4])
-def test_cmeee_ends_exclusive_or_inclusive(tmp_path, end):
+def test_cmeee_ends_exclusive_or_inclusive(tmp_path, end, stop):
     entity = {"start_idx": 2, "end_idx": end, "type": "dis", "entity": "头痛"}
     file = tmp_path / "a.json"
-    file.write_text(json.dumps([{"text": "患者头痛。", "entities": [entity]}]))
+    file.write_text(json.dumps([{"text": f"患者头痛{stop}", "entities": [entity]}]))
     [document] = READERS["cmeee"](file)
     assert document.mentions == [Mention(2, 4, "dis")]
 
@@ -237,7 +242,27 @@ def test_jsonl(tmp_path):
     text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
     first, second = READERS["jsonl"](write(tmp_path, {"a.jsonl": text}))
     assert first.mentions == [Mention(0, 3, "SPECIES", "10116")]
-    assert (first.id, second.id) == ("r", "2")
+    assert (first.id, second.id) == ("r", "a.jsonl-2")
+
+
+def test_jsonl_of_spacy_and_of_prodigy(tmp_path):
+    doc = spacy.blank("en")("Rats ran")
+    doc.ents = [Span(doc, 0, 1, "SPECIES")]
+    doc.spans["sc"] = [Span(doc, 1, 2, "X")]
+    span = {"start": 0, "end": 4, "label": "SPECIES", "kb_id": None}
+    lines = [
+        doc.to_json(),
+        {"text": "Mice ran", "spans": [span], "answer": "accept", "id": None},
+        {"text": "Rats ran", "spans": [span], "answer": "reject"},
+        {"text": "Rats ran", "spans": [span], "answer": "ignore"},
+        {"text": "Cats ran", "spans": None, "answer": "accept"},
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    documents = list(READERS["jsonl"](write(tmp_path, {"a.jsonl": text})))
+    assert [d.text for d in documents] == ["Rats ran", "Mice ran", "Cats ran"]
+    mention = Mention(0, 4, "SPECIES")
+    assert [d.mentions for d in documents] == [[mention], [mention], []]
+    assert documents[1].id == "a.jsonl-2"
 
 
 @pytest.mark.parametrize(
@@ -250,7 +275,9 @@ def test_jsonl(tmp_path):
         '{"text": "a", "spans": [{"start": 0}]}',
         '{"text": "a", "spans": [{"start": 0, "end": 9, "label": "X"}]}',
         '{"text": "a", "spans": [{"start": null, "end": 1, "label": "X"}]}',
-        '{"text": "a", "spans": 7}',
+        '{"text": "a", "spans": [7]}',
+        '{"text": "a", "spans": [{"start": 0, "end": 1, "label": ""}]}',
+        '{"text": "half of a pair: \\ud83d"}',
     ],
 )
 def test_jsonl_names_the_line(tmp_path, line):
@@ -277,11 +304,23 @@ def test_bioc_keeps_passage_offsets(tmp_path):
     assert (document.id, document.text) == ("5", "Ataxia.\n\nOf rats")
     assert document.mentions == [Mention(12, 16, "Species", "10116")]
     assert document.lost == [("Species", "discontinuous")]
+    other = BIOC.replace('key="type"', 'key="category"').replace("identifier", "id")
+    other = other.replace('<location offset="9" length="2"/>', "")
+    other = other.replace('<location offset="12" length="4"/><text>Of', "<text>Of")
+    folder = write(tmp_path, {"a.xml": other})
+    [document] = READERS["bioc"](folder, type_key="category", id_key="id")
+    assert document.mentions == [Mention(12, 16, "Species", "10116")]
+    assert document.lost == [("Species", "empty")]
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("</collection>", ""), (">rats<", ">mice<"), ("<offset>9<", "<offset>3<")],
+    [
+        ("</collection>", ""),
+        (">rats<", ">mice<"),
+        ("<offset>9<", "<offset>3<"),
+        ('key="type"', 'key="category"'),
+    ],
 )
 def test_bioc_errors(tmp_path, old, new):
     pytest.importorskip("bioc")

@@ -122,6 +122,7 @@ def test_identifiers_of_a_mention():
     assert identifiers("D000001+MIM:2") == ["MESH:D000001", "OMIM:2"]
     assert identifiers("-1") == identifiers("") == identifiers("-") == []
     assert identifiers("T:1|-1") == ["T:1"]
+    assert identifiers("CUI-less") == identifiers("None") == []
     assert common_id("MESH:D000001,") == "MESH:D000001"  # as a release has it
 
 

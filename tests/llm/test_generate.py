@@ -92,6 +92,23 @@ def test_answers_that_do_not_end(folder):
         local(folder, max_new_tokens=500).answer(prompts)
 
 
+def test_what_ended_is_not_generated_again(folder, tmp_path, monkeypatch):
+    prompts, answers = prompts_and_answers(folder)
+    cache = str(tmp_path / "new" / "answers.jsonl")
+    shortest = min(answers, key=len)
+    with pytest.raises(BionerError, match="B719"):
+        local(folder, max_new_tokens=12, cache=cache).answer(prompts)
+    assert [row["answer"] for row in srsly.read_jsonl(cache, skip=True)] == [shortest]
+    model, asked = local(folder, cache=cache), []
+    generate = model._generate
+    monkeypatch.setattr(model, "_generate", lambda r: asked.extend(r) or generate(r))
+    assert model.answer(prompts) == answers and len(asked) == len(prompts) - 1
+    assert model.answer(prompts) == answers and len(asked) == len(prompts) - 1
+    used = pickle.loads(pickle.dumps(local(folder, cache=cache)))
+    assert used.answer(prompts) == answers and used._loaded is None
+    assert model._key("a", 1) != model._key("a", 2) != model._key("b", 2)
+
+
 @pytest.mark.parametrize("setting", ["max_new_tokens", "batch_size"])
 def test_settings_that_cannot_be(setting):
     with pytest.raises(BionerError, match=f"B709.*{setting}"):
@@ -111,12 +128,17 @@ def test_an_adapter_is_loaded_by_its_folder(folder, tmp_path):
     pytest.importorskip("peft", reason="needs peft")
     prompts, answers = prompts_and_answers(folder)
     base = folder / "out" / "model-last"
-    chosen = learn_by_heart(base, rank=2, epochs=1, learn_rate=1e-9)
-    finetune(chosen, folder / "chats.jsonl", tmp_path / "out", log=print)
+    rows = list(srsly.read_jsonl(folder / "chats.jsonl"))
+    for row in rows:
+        row["messages"][1]["content"] = "NONE"
+    srsly.write_jsonl(tmp_path / "none.jsonl", rows)
+    chosen = learn_by_heart(base, rank=4, epochs=40)
+    finetune(chosen, tmp_path / "none.jsonl", tmp_path / "out", log=print)
     adapter = tmp_path / "out" / "model-last"
     assert not (adapter / "model.safetensors").exists()
     settings = {"dtype": "float32", "device": "cpu", "max_new_tokens": 80}
-    assert make_local_causal(str(adapter), **settings).answer(prompts) == answers
+    found = make_local_causal(str(adapter), **settings).answer(prompts)
+    assert set(found) == {"NONE"} != set(answers)
 
 
 # The commands
@@ -193,6 +215,13 @@ def test_threads_are_set_if_asked_for():
 
 def test_llm_generate_fails_on_request(folder, tmp_path):
     path, out = write_config(folder), tmp_path / "out.spacy"
+    kept = tmp_path / "out.spacy.answers.jsonl"
+    args = ["llm-generate", path, folder / "out/model-last", folder / "en.spacy", out]
+    args += ["--source", "en", *ON_CPU, "--max-new-tokens"]
+    code, output = run(*args, 12)
+    assert code == 1 and "B719" in output and "NONE" in kept.read_text("utf8")
+    code, output = run(*args, 80)
+    assert code == 0 and "F1 1.0000" in output and not kept.exists(), output
     args = ["llm-generate", path, folder / "base", folder / "en.spacy", out]
     code, output = run(*args)
     assert code == 1 and "B711" in output and "en, zh" in output

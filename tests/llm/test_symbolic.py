@@ -297,6 +297,14 @@ def test_a_long_runaway_answer_ends():
     assert decode("DISEASE: " + "the [pain] " * 3000, text, ["DISEASE"])[1].answered
 
 
+@pytest.mark.parametrize("marks", ["_", "* ", "- 1. ", "`", ":" + "_", "**_ "])
+def test_a_long_line_of_marks_ends(marks):
+    """Such as a form's empty field: a regular expression took minutes for 400."""
+    answer = marks * 3000 + "\nDISEASE: [gout]"
+    found, report = decode(answer, "gout", ["DISEASE"])
+    assert found == [(0, 4, "DISEASE")] and report.dropped["other_lines"] == 1
+
+
 def test_what_cannot_be_written():
     with pytest.raises(BionerError, match="B701"):
         encode("a", [(0, 1, "two\nlines")])

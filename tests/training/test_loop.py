@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import spacy
+import srsly
 from spacy.tokens import DocBin
 from thinc.api import Config
 from toy import cnn_pipeline, toy_examples, transformer_pipeline
@@ -113,6 +114,59 @@ def test_a_run_interrupted_twice_ends_the_same(
     best = spacy.load(tmp_path / "parts" / "model-best")
     assert set(STEPS) <= set(best.meta["performance"])
     assert not (tmp_path / "parts" / "checkpoint.old").exists()
+
+
+def scores_of(folder) -> dict:
+    return srsly.read_json(folder / "meta.json")["performance"]
+
+
+@pytest.mark.parametrize("frequency", [3, 4, 5])
+def test_an_interrupted_run_is_evaluated_at_the_same_steps(
+    frequency, tmp_path, monkeypatch, capsys
+):
+    """Two batches an epoch; epoch 2 begins with step 4. The last step is 10."""
+    config = make_config(
+        tmp_path, cnn_pipeline(), max_steps=10, eval_frequency=frequency
+    )
+    loop.train(config, tmp_path / "whole")
+    whole = evaluated(capsys)
+    assert whole == list(range(0, 11, frequency))
+    for epoch in (2, 4):
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            interrupt_in(patch, epoch)
+            loop.train(config, tmp_path / "parts")
+    loop.train(config, tmp_path / "parts")
+    assert sorted(set(evaluated(capsys))) == whole
+    for model in ("model-best", "model-last"):
+        one, two = (spacy.load(tmp_path / run / model) for run in ("whole", "parts"))
+        assert_same(one, two)
+    loop.train(config, tmp_path / "parts")  # once more, when all is done
+    again = spacy.load(tmp_path / "parts" / "model-best")
+    assert_same(spacy.load(tmp_path / "whole" / "model-best"), again)
+
+
+def evaluated(capsys) -> list[int]:
+    """The steps in the table that training prints."""
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    return [int(row[1]) for row in rows if len(row) > 3 and row[1].isdigit()]
+
+
+def test_settings_that_were_changed_hold_when_it_goes_on(tmp_path):
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=3)
+    loop.train(config, tmp_path / "run")
+    changed = Config(config)
+    changed["components"]["ner"]["ents_policy"] = "keep"
+    nlp = loop.train(changed, tmp_path / "run")
+    assert nlp.get_pipe("ner").cfg["ents_policy"] == "keep"
+    assert set(nlp.get_pipe("ner").heads) == {"diseases", "genes"}
+
+
+def test_a_dev_set_that_cannot_choose(tmp_path):
+    """Else the first step, which had no learning rate yet, would be the best."""
+    weights = {"spans_sc_f": 1.0, "heads_f": 0.0, "ents_f": 0.0}
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=2, score_weights=weights)
+    with pytest.raises(BionerError, match="B405.*spans_sc_f"):
+        loop.train(config, tmp_path / "run")
 
 
 def test_a_finished_run_can_be_prolonged(tmp_path):

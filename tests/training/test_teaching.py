@@ -166,7 +166,7 @@ def test_the_command(teacher, tmp_path):
     result = CliRunner().invoke(
         app, [*map(str, args[:2]), "x.spacy", *map(str, args[3:])]
     )
-    assert result.exit_code == 1 and "B605" in result.output
+    assert result.exit_code == 1 and "B603" in result.output
     spacy.blank("en").to_disk(tmp_path / "blank")
     result = CliRunner().invoke(app, [*map(str, args[:5]), str(tmp_path / "blank")])
     assert result.exit_code == 1 and "B803" in result.output
