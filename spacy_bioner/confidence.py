@@ -10,14 +10,17 @@ same words would share one value.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from functools import partial
 
+import srsly
 from spacy.tokens import Doc, Span, SpanGroup
 
 from .errors import BionerError, Errors
 
 Place = tuple[int, int, str]  # first token, end (exclusive), label
+PACKED = ">QQQllll"  # a span in `SpanGroup.to_bytes`
 
 
 def score_of(span: Span, key: str | None = None) -> float | None:
@@ -62,13 +65,43 @@ def find_group(doc: Doc, key: str) -> SpanGroup:
 def scored(group: SpanGroup) -> Iterator[tuple[Span, float]]:
     """Each span and its score, nan where it has none.
 
+    Where tokens were merged or split since (`merge_entities`), each span is put on the
+    tokens that hold its characters now; one that has no such tokens is left out.
+
     Raises BionerError if spans were added or removed, and the scores were not.
     """
     scores = group.attrs.get("scores", [math.nan] * len(group))
     if len(scores) != len(group):
         raise BionerError(Errors.B001.format(key=group.name))
-    for span, score in zip(group, scores, strict=True):
-        yield span, float(score)
+    for span, score in zip(_spans(group), scores, strict=True):
+        if span is not None:
+            yield span, float(score)
+
+
+def _spans(group: SpanGroup) -> list[Span | None]:
+    """Of a group that tokens were changed under, spaCy only gives the characters of
+    each span away in its bytes."""
+    try:
+        spans: list[Span | None] = list(group)
+        if all(map(_stands, group)):
+            return spans
+    except IndexError:  # there are no such tokens any more
+        pass
+    rows = srsly.msgpack_loads(group.to_bytes())["spans"]
+    return [_on_tokens(group.doc, *struct.unpack(PACKED, row)) for row in rows]
+
+
+def _stands(span: Span) -> bool:
+    """Whether a span's tokens hold its characters: those stay when tokens change."""
+    last = span.doc[span.end - 1]
+    begin, end = span.doc[span.start].idx, last.idx + len(last)
+    return (begin, end) == (span.start_char, span.end_char)
+
+
+def _on_tokens(
+    doc: Doc, span_id: int, kb_id: int, label: int, _start, _end, begin: int, end: int
+) -> Span | None:
+    return doc.char_span(begin, end, label=label, kb_id=kb_id, span_id=span_id)
 
 
 def register_confidence(name: str = "confidence", key: str | None = None) -> None:

@@ -83,6 +83,12 @@ class Errors(metaclass=_Coded):
         "component that stands alone, run `spacy bioner compile`."
     )
 
+    B307 = (
+        "Component '{name}' finds nothing in documents of the task '{task}': its heads "
+        "are {heads}. If that is no head of another component, take it away: "
+        "`set_task(doc, None)`."
+    )
+
     # 4xx: training
     B401 = "The corpus of task '{task}' is not at {path}. Run the convert step first."
     B402 = "weights names the task '{task}', but the sources are {known}."
@@ -99,6 +105,8 @@ class Errors(metaclass=_Coded):
         "The best step cannot be chosen: the dev set gives none of the scores {wanted} "
         "of [training.score_weights]. Does it have the annotation that is trained on?"
     )
+
+    B406 = "Nothing to pretrain on: {count} texts, none of four word pieces or more."
 
     # 5xx: compiled pipelines
     B501 = (

@@ -50,6 +50,19 @@ def test_the_last_component_that_wrote_entities_is_asked_first(doc):
     assert [score_of(s) for s in doc.spans["found"]] == [1.0, 0.25, None]
 
 
+def test_scores_stay_with_their_words_when_tokens_change(doc):
+    """As `merge_entities` changes them; span groups stand where they stood."""
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[0:3])
+    assert [(e.text, score_of(e)) for e in doc.ents] == [
+        ("cold agglutinin disease", 0.75),
+        ("lung", None),
+    ]
+    assert [(s.text, score) for s, score in scored(doc.spans["nested"])] == [
+        ("cold agglutinin disease", 0.5)  # "cold" is no token any more
+    ]
+
+
 def test_scores_travel_with_the_document(doc):
     stored = DocBin(docs=[doc])  # without user data
     (unpacked,) = DocBin().from_bytes(stored.to_bytes()).get_docs(doc.vocab)

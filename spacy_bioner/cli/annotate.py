@@ -101,9 +101,12 @@ def groups_of(nlp: Language, kinds: tuple[type, ...] = SCORING) -> Groups:
     groups = {}
     for name, pipe in nlp.pipeline:
         if isinstance(pipe, kinds):
-            key = pipe.key if isinstance(pipe, NestedSpancat) else pipe.cfg["spans_key"]
-            groups[key] = "" if isinstance(pipe, GerberaNER) else name
+            groups[_key_of(pipe)] = "" if isinstance(pipe, GerberaNER) else name
     return groups
+
+
+def _key_of(pipe: Any) -> str:
+    return pipe.key if isinstance(pipe, NestedSpancat) else pipe.cfg["spans_key"]
 
 
 def spans_of(doc: Doc, groups: Groups) -> list[dict[str, Any]]:
@@ -182,7 +185,9 @@ def make_page(docs: list[Doc], style: str, groups: Groups) -> str:
     """A displaCy page with scores; of style "span", all groups and entities as one."""
     for doc in docs if style == "span" else ():
         rows = entities_of(doc, groups, groups)
-        spans = [doc.char_span(row["start"], row["end"], row["label"]) for row in rows]
+        spans: Any = [
+            doc.char_span(row["start"], row["end"], row["label"]) for row in rows
+        ]
         scores = [math.nan if row["score"] is None else row["score"] for row in rows]
         attrs = {"scores": scores}
         doc.spans[PAGE_KEY] = SpanGroup(doc, spans=spans, attrs=attrs)

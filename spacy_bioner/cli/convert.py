@@ -171,7 +171,7 @@ def print_report(report: Report) -> None:
         some = ", ".join(data["missing_ids"][:5])
         msg.warn(f"{len(report.missing_ids)} listed ids are not in the corpus: {some}")
     for path in sorted(report.unused):
-        msg.warn(f"Nothing was left out: no id of {path} is in the corpus")
+        msg.warn(f"Nothing was left out: no id of {path} is among the documents")
 
 
 def _read(

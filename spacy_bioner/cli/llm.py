@@ -191,7 +191,8 @@ def llm_generate_cli(
         four_bit=four_bit,
     )
     answers = output.with_name(f"{output.name}.answers.jsonl")
-    nlp.get_pipe("llm")._model.cache = PromptCache(answers)  # of this run alone
+    llm: Any = nlp.get_pipe("llm")
+    llm._model.cache = PromptCache(answers)  # of this run: it is not in the config
     docs = list(nlp.pipe(read_docs(path, blank(source.lang))))
     write(docs, output, attrs_of(docs))
     answers.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import shutil
 import tarfile
 import zlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from wasabi import msg
@@ -17,7 +17,7 @@ from spacy_bioner.cli._util import friendly_errors
 from spacy_bioner.errors import BionerError, Errors
 
 Arg = typer.Argument
-OPEN = {".xz": lzma.open, ".gz": gzip.open}
+OPEN: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open}
 
 
 @friendly_errors

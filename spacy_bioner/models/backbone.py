@@ -65,11 +65,12 @@ class Settings:
         if self.save == "trained" and self.config:
             raise BionerError(Errors.BA06)
 
-    @property
-    def saves_all(self) -> bool:
+    def saves_all(self, from_hub: bool) -> bool:
         """Whether the whole backbone is saved, or only what was trained. What is not
-        under LoRA is trained altogether."""
-        from_hub = bool(self.name) and not Path(self.name).exists()
+        under LoRA is trained altogether.
+
+        from_hub (bool): Whether the backbone is to be had wherever there is a network.
+        """
         trained = self.save == "trained" or (self.save == "auto" and from_hub)
         return not (self.lora and trained)
 
@@ -270,6 +271,7 @@ class BackboneShim(PyTorchShim):
         self.settings = settings
         self.reading: Reading | None = None
         self.revision = settings.revision
+        self.from_hub = False
 
     @property
     def backbone(self):
@@ -279,6 +281,8 @@ class BackboneShim(PyTorchShim):
         """Read the pretrained backbone and begin anew."""
         self.reading = load_reading(self.settings)
         backbone = load_backbone(self.settings)
+        name = self.settings.name
+        self.from_hub = bool(name) and not Path(name).exists()
         self.revision = getattr(backbone.config, "_commit_hash", None) or self.revision
         self.adopt(backbone)
         check_attention(self.backbone, self.settings.causal)
@@ -354,7 +358,9 @@ class BackboneShim(PyTorchShim):
     @property
     def saves_all(self) -> bool:
         """A quantised backbone's weights are never saved."""
-        return self.settings.saves_all and not is_quantized(self.backbone)
+        return self.settings.saves_all(self.from_hub) and not is_quantized(
+            self.backbone
+        )
 
     def _state(self, everything: bool | None = None) -> dict[str, Any]:
         if self.saves_all if everything is None else everything:
@@ -378,6 +384,7 @@ class BackboneShim(PyTorchShim):
         return srsly.msgpack_dumps(
             {
                 "revision": self.revision,
+                "from_hub": self.from_hub,
                 "reading": self.reading.to_dict(),
                 "config": config if everything else None,
                 "state": save({k: v.contiguous() for k, v in state.items()}),
@@ -389,6 +396,7 @@ class BackboneShim(PyTorchShim):
         if saved:
             self.reading = Reading.from_dict(saved["reading"])
             self.revision = saved["revision"]
+            self.from_hub = saved["from_hub"]
             backbone = load_backbone(self.settings, self.revision, saved["config"])
             self.adopt(backbone, saved["state"])
         return self

@@ -118,7 +118,19 @@ def init(model: Any, X=None, Y=None) -> None:
     if not model.attrs["has_transformer"]:
         settings = model._init_tokenizer_config, model._init_transformer_config
         hf_model = huggingface_from_pretrained(model.attrs["name"], *settings)
+        _check(hf_model.transformer, model.attrs)
         model.attrs["set_transformer"](model, hf_model)
+
+
+def _check(encoder: Any, attrs: dict[str, Any]) -> None:
+    """Raises BionerError for an encoder that cannot do what is asked of it."""
+    name, window = attrs["name"], attrs["window"]
+    embeddings = getattr(encoder, "embeddings", None)
+    if attrs["word_shapes"] and not hasattr(embeddings, "token_type_embeddings"):
+        raise BionerError(Errors.BA11.format(name=name))
+    limit = getattr(encoder.config, "max_position_embeddings", window)
+    if window > limit:
+        raise BionerError(Errors.BA18.format(window=window, name=name, limit=limit))
 
 
 def _whole_documents(docs: list[Doc]) -> list[list]:

@@ -5,6 +5,7 @@ head for each biomedical corpus and a head for a general-domain corpus; trained
 together first, then on the biomedical targets alone.
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -20,14 +21,14 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
-from .. import tags
 from ..errors import BionerError, Errors
-from ..gold import gold_tags
-from ..layers.decoding import average_label, decode_spans, log_softmax
+from ..layers.decoding import average_label, decode_spans
 from ..layers.heads import Scores, head_params
+from ..layers.tag_loss import tag_loss
 from ..models.tagger import set_heads
 from ..spans import POLICIES, best_first, set_entities
 from ..task import get_task, set_task
+from ..training.gold import gold_tags
 
 DEFAULT_KEY = "gerbera"
 
@@ -134,6 +135,7 @@ class GerberaNER(TrainablePipe):
         self.name = name
         self.scorer = scorer
         self._touched: set[str] = set()
+        self._warned: set[str] = set()
         self.cfg: dict[str, Any] = {
             "spans_key": spans_key,
             "ents_policy": ents_policy,
@@ -175,14 +177,16 @@ class GerberaNER(TrainablePipe):
         return found
 
     def add_label(self, label: str, head: str | None = None) -> int:
-        """Add a label to a head that is not yet built. RETURNS (int): 1 if new."""
+        """Add a label to a head that is not yet built. RETURNS (int): 1 if new.
+
+        Raises BionerError once the heads are built, by `initialize`.
+        """
         head = head or self.cfg["default_head"]
-        labels = self.heads.setdefault(head, [])
-        if label in labels:
+        if label in self.heads.get(head, ()):
             return 0
-        if head in self._trainable_heads().attrs["heads"]:
+        if self._trainable_heads().attrs["heads"]:
             raise BionerError(Errors.B305.format(name=self.name, label=label))
-        labels.append(label)
+        self.heads.setdefault(head, []).append(label)
         return 1
 
     def _trainable_heads(self) -> Model:
@@ -217,10 +221,24 @@ class GerberaNER(TrainablePipe):
         owned = self._decode_owners(logits, docs, by_head)
         for doc, found, chosen in zip(docs, by_head, owned, strict=True):
             self._write_group(doc, found)
+            if self._is_foreign(doc):
+                continue
             keep = best_first([s[:2] for s in chosen], [s[3] for s in chosen])
             rows = (chosen[i] for i in keep)
             ents = [Span(doc, start, end, label) for start, end, label, _ in rows]
             set_entities(doc, ents, self.cfg["ents_policy"])
+
+    def _is_foreign(self, doc: Doc) -> bool:
+        """Whether a document names a task that no head here is for. Its entities are
+        left as they are: another component's, or those of a converted corpus."""
+        task = get_task(doc)
+        if task is None or task in self.heads:
+            return False
+        if task not in self._warned:
+            self._warned.add(task)
+            text = Errors.B307.format(name=self.name, task=task, heads=list(self.heads))
+            warnings.warn(text, stacklevel=2)
+        return True
 
     def temperature(self, head: str) -> float:
         """What divides a head's logits to make its probabilities honest."""
@@ -313,8 +331,7 @@ class GerberaNER(TrainablePipe):
         """One step; each example reaches the head of its own task only.
 
         Never returns before the call backward: under a shared transformer that
-        call carries the gradient of the whole batch. A predicted document without
-        a task is marked with the one that it counts for.
+        call carries the gradient of the whole batch.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
@@ -323,10 +340,13 @@ class GerberaNER(TrainablePipe):
         if not any(len(example.predicted) for example in examples):
             return losses
         set_dropout_rate(self.model, drop)
+        docs = [example.predicted for example in examples]
+        tasks = [get_task(doc) for doc in docs]
         for example in examples:  # or it would run through every head, for nothing
             set_task(example.predicted, self._task_of(example))
-        docs = [example.predicted for example in examples]
         scores, backprop = self.model.begin_update(docs)
+        for doc, task in zip(docs, tasks, strict=True):
+            set_task(doc, task)
         loss, d_scores = self.get_loss(examples, scores)
         backprop(d_scores)
         self._touched.update(head for by_head in d_scores for head in by_head)
@@ -351,17 +371,10 @@ class GerberaNER(TrainablePipe):
                 gradients.append({})
                 continue
             gold = gold_tags(example, self.heads[task])
-            known = np.nonzero(gold != tags.UNKNOWN)[0]
-            if not len(known):
-                gradients.append({})
-                continue
-            log_probs = log_softmax(ops.to_numpy(by_head[task]))  # (tokens, tags)
-            d = np.zeros_like(log_probs)
-            d[known] = np.exp(log_probs[known])
-            d[known, gold[known]] -= 1.0
-            loss -= float(log_probs[known, gold[known]].sum())
-            supervised += len(known)
-            gradients.append({task: d})
+            cost, d, known = tag_loss(ops.to_numpy(by_head[task]), gold)
+            loss += cost
+            supervised += known
+            gradients.append({task: d} if known else {})
         scale = 1.0 / max(supervised, 1)
         for gradient in gradients:
             for head, d in gradient.items():
@@ -390,14 +403,14 @@ class GerberaNER(TrainablePipe):
         labels: dict[str, list[str]] | None = None,
         warm_start: str | Path | None = None,
     ) -> None:
-        """Find heads and labels in the data and build the model.
+        """Find heads and labels in the data and build the model, its heads anew.
 
         labels (dict): Labels by head, as `spacy init labels` writes them; the data
             is not searched then.
         warm_start (str): A trained pipeline, by folder or installed name, whose
             heads are the starting point where task and labels are the same.
         """
-        self._trainable_heads()
+        self._trainable_heads().attrs["heads"] = []
         validate_get_examples(get_examples, "GerberaNER.initialize")
         for head, names in (labels or self._find_labels(get_examples)).items():
             for label in names:

@@ -18,13 +18,13 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
-from .. import tags
 from ..errors import BionerError, Errors
-from ..gold import gold_tags
 from ..instruction import Wording, get_types
-from ..layers.decoding import ScoredSpan, decode_spans, log_softmax
+from ..layers.decoding import ScoredSpan, decode_spans
+from ..layers.tag_loss import tag_loss
 from ..models.instructed import Question
 from ..spans import POLICIES, best_first, set_entities
+from ..training.gold import gold_tags
 
 DEFAULT_KEY = "instruct"
 NO_ENTS = "none"
@@ -284,15 +284,10 @@ class InstructNER(TrainablePipe):
         for example, by_type in zip(examples, scores, strict=True):
             gradients.append({})
             for label, logits in by_type.items():
-                gold = gold_tags(example, [label])
-                known = np.nonzero(gold != tags.UNKNOWN)[0]
-                own: Any = ops.to_numpy(logits)
-                log_probs = log_softmax(own)  # (tokens, 3)
-                d = np.zeros_like(log_probs)
-                d[known] = np.exp(log_probs[known])
-                d[known, gold[known]] -= 1.0
-                loss -= float(log_probs[known, gold[known]].sum())
-                supervised += len(known)
+                own: Any = ops.to_numpy(logits)  # (tokens, 3)
+                cost, d, known = tag_loss(own, gold_tags(example, [label]))
+                loss += cost
+                supervised += known
                 gradients[-1][label] = d
         if not supervised:
             return 0.0, None

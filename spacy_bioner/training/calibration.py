@@ -17,9 +17,9 @@ from spacy.training import Example
 from spacy.util import minibatch
 
 from .. import tags
-from ..gold import gold_tags
 from ..layers.decoding import ScoredSpan, decode_spans
 from ..task import get_task, set_task
+from .gold import gold_tags
 
 
 def score_heads_of(nlp: Language, name: str, examples: Iterable[Example]):

@@ -1,13 +1,16 @@
-"""A reference's spans on the tokens of the predicted document."""
+"""A reference's spans on the tokens of the predicted document, which need not be the
+annotators'."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Span
 from spacy.training import Example
+
+from .. import tags
 
 Rows = NDArray[np.int64]  # (spans, 3): start, end (exclusive) and label's number
 
@@ -35,11 +38,12 @@ def aligned(
 
 
 def find_gold(
-    example: Example, key: str, numbers: dict[str, int], grow: bool = False
+    example: Example, key: str | None, numbers: dict[str, int], grow: bool = False
 ) -> tuple[Rows, NDArray[np.bool_]] | None:
     """The gold spans of an example: of a span group or, where the reference lacks it,
     of `doc.ents`.
 
+    key (str): The span group; None: `doc.ents`.
     numbers (dict): Label to number.
     grow (bool): Give numbers to labels that have none.
     RETURNS (tuple): The spans (gold, 3), and which predicted tokens are known
@@ -47,14 +51,12 @@ def find_gold(
         whose border falls inside one. None if nothing is annotated.
     """
     reference = example.reference
-    missing = np.zeros(len(reference), dtype=bool)
-    spans: Iterable[Span] = reference.spans.get(key, ())
-    if key not in reference.spans:
-        missing = reference.to_array("ENT_IOB") == 0
+    if key in reference.spans:
+        spans, missing = list(reference.spans[key]), np.zeros(len(reference), bool)
+    else:
+        spans, missing = list(reference.ents), reference.to_array("ENT_IOB") == 0
         if missing.all():
             return None
-        spans = reference.ents
-    spans = list(spans)
     for span in spans if grow else ():
         numbers.setdefault(span.label_, len(numbers))
     rows, exact = aligned(example, spans, numbers)
@@ -64,3 +66,22 @@ def find_gold(
     for i in np.flatnonzero(missing).tolist():
         known[example.alignment.y2x[i]] = False
     return rows[exact], known
+
+
+def gold_tags(example: Example, labels: Sequence[str]) -> NDArray[np.int64]:
+    """The reference's entities of these labels as tags on the predicted tokens.
+
+    An entity whose border falls inside a predicted token leaves the tokens it
+    touches unknown, as do tokens without annotation.
+
+    RETURNS (array): Tags of `spacy_bioner.tags`, or UNKNOWN.  # (tokens,)
+    """
+    size = len(example.predicted)
+    found = find_gold(example, None, {label: i for i, label in enumerate(labels)})
+    if found is None:
+        return np.full(size, tags.UNKNOWN)
+    rows, known = found
+    spans = [(start, end, labels[number]) for start, end, number in rows.tolist()]
+    gold = tags.encode(spans, labels, size)
+    gold[~known] = tags.UNKNOWN
+    return gold

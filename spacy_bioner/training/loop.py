@@ -74,7 +74,7 @@ def train(
         nlp.from_disk(checkpoint / "pipeline")
         nlp.config = config  # the checkpoint's own may be older
         for name, values in settings.items():
-            nlp.get_pipe(name).cfg.update(values)
+            _cfg(nlp.get_pipe(name)).update(values)
         progress = pickle.loads((checkpoint / "progress.pkl").read_bytes())
     config = config.interpolate()
     settings = registry.resolve(config["training"], schema=ConfigSchemaTraining)
@@ -108,10 +108,14 @@ def _identity(config: Config) -> dict[str, Any]:
 def _settings(nlp: Language) -> dict[str, dict[str, Any]]:
     """What the config says of each component; not what it found in the data."""
     return {
-        name: {k: v for k, v in pipe.cfg.items() if k in nlp.get_pipe_config(name)}
+        name: {k: v for k, v in _cfg(pipe).items() if k in nlp.get_pipe_config(name)}
         for name, pipe in nlp.pipeline
-        if isinstance(getattr(pipe, "cfg", None), dict)
     }
+
+
+def _cfg(pipe: Any) -> dict[str, Any]:
+    found = getattr(pipe, "cfg", None)
+    return found if isinstance(found, dict) else {}
 
 
 class _Evaluations:
@@ -151,7 +155,7 @@ class _Run:
     def go(self) -> None:
         T, first = self.T, self.progress.step
         evaluate = create_evaluation_callback(self.nlp, self.dev, T["score_weights"])
-        evaluations = _Evaluations(
+        evaluations: Any = _Evaluations(
             evaluate, first, T["eval_frequency"], self.progress.best
         )
         steps = train_while_improving(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import BionerError, Errors
 from ..models.transformer import add_word_shapes
 from ..shapes import piece_shapes
 
@@ -135,6 +136,8 @@ def pretrain(
     )
     add_word_shapes(model.base_model)
     windows = list(cut_windows(tokenizer, texts, window))
+    if not windows:
+        raise BionerError(Errors.B406.format(count=len(texts)))
     log(f"{len(windows)} windows, {sum(len(w.ids) for w in windows)} word pieces")
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=learn_rate, weight_decay=0.01, betas=(0.9, 0.98)

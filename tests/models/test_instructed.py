@@ -2,6 +2,7 @@
 is kept of it."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -381,14 +382,14 @@ def test_only_what_was_trained_is_saved_when_asked(tiny_encoder):
 
 
 def test_what_is_saved_where_the_backbone_is():
-    hub = {"name": "somebody/some-model"}
-    assert Settings(**hub).saves_all  # all of it was trained
-    assert Settings(config={"model_type": "gpt2"}, tokenizer="-").saves_all
+    hub = Settings("somebody/some-model")
+    assert hub.saves_all(from_hub=True)  # all of it was trained
+    assert Settings(config={"model_type": "gpt2"}, tokenizer="-").saves_all(False)
     pytest.importorskip("peft", reason="needs the extra `instruct`")
-    assert not Settings(**hub, lora=LORA).saves_all
-    assert Settings(**hub, lora=LORA, save="all").saves_all
-    assert Settings(name=".", lora=LORA).saves_all
-    assert not Settings(name=".", lora=LORA, save="trained").saves_all
+    assert not replace(hub, lora=LORA).saves_all(from_hub=True)
+    assert replace(hub, lora=LORA, save="all").saves_all(from_hub=True)
+    assert replace(hub, lora=LORA).saves_all(from_hub=False)
+    assert not replace(hub, lora=LORA, save="trained").saves_all(from_hub=False)
 
 
 def test_weights_of_other_settings_are_refused(tiny_encoder):

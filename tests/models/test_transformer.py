@@ -155,6 +155,26 @@ def test_case_is_told_by_shapes_only_once_they_are_trained(tiny_encoder):
     assert np.abs(lower - upper).max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"vocab_size": 50, "max_position_embeddings": 16}, "BA18.*16"),
+        ({"model_type": "distilbert", "vocab_size": 50, "dim": 24}, "BA11"),
+    ],
+)
+def test_an_encoder_that_does_not_fit(tiny_encoder, tmp_path, settings, error):
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    kind = settings.pop("model_type", "bert")
+    size = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
+    config = AutoConfig.for_model(kind, **(size if kind == "bert" else {}), **settings)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path)
+    nlp = transformer_pipeline(tmp_path)
+    with pytest.raises(BionerError, match=error):
+        nlp.initialize(lambda: toy_examples(nlp))
+
+
 def test_a_saved_pipeline_needs_no_encoder_folder(tiny_encoder, tmp_path):
     folder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
     nlp = transformer_pipeline(folder)

@@ -50,6 +50,20 @@ def test_policies(config, winner):
     assert entities(doc) == [winner, ("aspirin", "CHEMICAL"), ("rats", "SPECIES")]
 
 
+def test_tokens_may_change_before():
+    doc = resolve(A | B, policy="length")
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[0:3])
+    pipe = spacy.blank("en").add_pipe("entity_resolver", config={"sources": ["a", "b"]})
+    doc = pipe(doc)
+    assert entities(doc) == [
+        ("acute renal failure", "DISEASE"),
+        ("aspirin", "CHEMICAL"),
+        ("rats", "SPECIES"),
+    ]
+    assert [score_of(ent) for ent in doc.ents] == pytest.approx([0.6, 0.9, 0.3])
+
+
 def test_every_entity_says_where_it_is_from():
     doc = resolve(A | B, standing=[(4, 5, "CHEMICAL"), (0, 1, "OTHER")])
     group = doc.spans["resolved"]

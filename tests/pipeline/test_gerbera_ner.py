@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from thinc.api import Adam
 from toy import (
     LABELS,
     SENTENCES,
+    TAGGER,
+    TOK2VEC,
     annotate,
     cnn_pipeline,
     entities,
@@ -25,10 +28,10 @@ from toy import (
 )
 
 from spacy_bioner.errors import BionerError
-from spacy_bioner.gold import gold_tags
 from spacy_bioner.layers.heads import head_params
 from spacy_bioner.tags import UNKNOWN
 from spacy_bioner.task import get_task, set_task
+from spacy_bioner.training.gold import gold_tags
 
 TEXTS = [
     "Patients with severe asthma lack IL2 .",
@@ -128,6 +131,48 @@ def test_gradient_of_a_mixed_batch_is_that_of_its_examples_alone(untrained):
                 assert np.allclose(mixed[param], share[task] * alone, atol=1e-6)
             else:
                 assert not alone.any()
+
+
+def test_a_document_of_another_task_is_left_as_it_is(trained):
+    doc = trained.make_doc("Patients with asthma")
+    doc.set_ents([Span(doc, 0, 1, "PERSON")])
+    set_task(doc, "sports")  # of which nothing was said yet
+    with pytest.warns(UserWarning, match="B307.*sports.*diseases"):
+        trained(doc)
+    assert entities(doc) == [("Patients", "PERSON")]
+    assert len(doc.spans["gerbera"]) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained(doc)  # once is enough
+        assert entities(trained("Patients with asthma"))
+
+
+def test_two_components_learn_from_documents_without_a_task():
+    """Each by its own default head: none of them marks the documents."""
+    nlp = cnn_pipeline(default_head="mine")
+    model = {**TAGGER, "tok2vec": TOK2VEC}
+    config = {"model": model, "default_head": "yours", "spans_key": "yours"}
+    nlp.add_pipe("gerbera_ner", name="second", config=config)
+    marked = "[Asthma|DISEASE] and [psoriasis|DISEASE]"
+    examples = [example(nlp, annotate(nlp, marked))]
+    optimizer = nlp.initialize(lambda: examples)
+    losses = step(nlp, examples, optimizer)
+    assert losses["ner"] > 0 and losses["second"] > 0
+    assert get_task(examples[0].predicted) is None
+
+
+def test_initialize_begins_anew():
+    """As in cross-validation: a fold knows nothing of the one before."""
+    nlp = cnn_pipeline()
+    train(nlp, toy_examples(nlp), 3)
+    before = weights(nlp)
+    marked = "No [p53|PROTEIN] in [asthma|DISEASE]"
+    more = example(nlp, annotate(nlp, marked, task="genes"), "genes")
+    nlp.initialize(lambda: [*toy_examples(nlp), more])
+    assert nlp.get_pipe("ner").heads["genes"] == ["GENE", "DISEASE", "PROTEIN"]
+    after = weights(nlp)
+    assert after["genes:W2"].shape[0] == 7
+    assert not np.array_equal(before["diseases:W1"], after["diseases:W1"])
 
 
 def test_foreign_and_unannotated_documents_give_exactly_no_gradient(untrained):
@@ -382,6 +427,9 @@ def test_errors(untrained):
         cnn_pipeline(ents_policy="sometimes")
     with pytest.raises(BionerError, match="B305.*MORE"):
         untrained.get_pipe("ner").add_label("MORE", head="genes")
+    with pytest.raises(BionerError, match="B305.*MORE"):
+        untrained.get_pipe("ner").add_label("MORE", head="new")
+    assert "new" not in untrained.get_pipe("ner").heads
     assert untrained.get_pipe("ner").add_label("GENE", head="genes") == 0
 
 

@@ -307,6 +307,23 @@ def test_the_folder_of_the_backbone_may_be_gone(tiny_encoder, tmp_path):
     np.testing.assert_array_equal(before[1], after[1])
 
 
+def test_adapters_do_not_lose_a_backbone_that_is_gone(tiny_encoder, tmp_path):
+    """Saved again where the folder is not, its name is still none of the hub."""
+    pytest.importorskip("peft", reason="needs the extra `instruct`")
+    import shutil
+
+    shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    lora = {"lora": {"r": 2, "target_modules": ["query", "value"]}}
+    nlp = pipeline(tmp_path / "encoder", model=lora)
+    nlp.initialize(lambda: toy_examples(nlp))
+    before = outputs(nlp)
+    nlp.to_disk(tmp_path / "one")
+    shutil.rmtree(tmp_path / "encoder")
+    spacy.load(tmp_path / "one").to_disk(tmp_path / "two")
+    after = outputs(spacy.load(tmp_path / "two"))
+    np.testing.assert_array_equal(before[1], after[1])
+
+
 def test_adapters_alone(tiny_encoder, tmp_path):
     pytest.importorskip("peft", reason="needs the extra `instruct`")
     lora = {"lora": {"r": 2, "target_modules": ["query", "value"]}, "save": "trained"}

@@ -8,11 +8,11 @@ from spacy.tokens import DocBin
 from toy import LABELS, SENTENCES, annotate
 
 from spacy_bioner.errors import BionerError
-from spacy_bioner.gold import gold_tags
 from spacy_bioner.instruction import get_types
 from spacy_bioner.kb.base import KnowledgeBase
 from spacy_bioner.kb.entry import Entry
 from spacy_bioner.task import get_task
+from spacy_bioner.training.gold import gold_tags
 from spacy_bioner.training.instructions import create_instruction_corpus, list_names
 
 NLP = spacy.blank("en")

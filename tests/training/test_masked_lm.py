@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_bioner.errors import BionerError
 from spacy_bioner.shapes import N_SHAPES
 from spacy_bioner.training import masked_lm
 from spacy_bioner.training.masked_lm import (
@@ -125,3 +126,8 @@ def test_some_steps_lower_the_loss_and_the_encoder_can_be_read(
         for folder in (tiny_encoder, tmp_path / "out")
     ]
     assert vocabularies[0] == vocabularies[1]
+
+
+def test_texts_that_are_too_short(tiny_encoder, tmp_path):
+    with pytest.raises(BionerError, match="B406.*2 texts"):
+        masked_lm.pretrain(["a", ""], str(tiny_encoder), tmp_path / "out")

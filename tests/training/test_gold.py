@@ -4,8 +4,8 @@ import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from spacy_bioner.gold import gold_tags
 from spacy_bioner.tags import UNKNOWN
+from spacy_bioner.training.gold import gold_tags
 
 VOCAB = spacy.blank("en").vocab
 
