@@ -134,17 +134,18 @@ def test_gradient_of_a_mixed_batch_is_that_of_its_examples_alone(untrained):
 
 
 def test_a_document_of_another_task_is_left_as_it_is(trained):
-    doc = trained.make_doc("Patients with asthma")
-    doc.set_ents([Span(doc, 0, 1, "PERSON")])
+    text = "Asthma and psoriasis respond to steroids ."
+    assert entities(trained(text))
+    doc = trained.make_doc(text)
+    doc.set_ents([Span(doc, 5, 6, "DRUG")])
     set_task(doc, "sports")  # of which nothing was said yet
     with pytest.warns(UserWarning, match="B307.*sports.*diseases"):
         trained(doc)
-    assert entities(doc) == [("Patients", "PERSON")]
+    assert entities(doc) == [("steroids", "DRUG")]
     assert len(doc.spans["gerbera"]) == 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trained(doc)  # once is enough
-        assert entities(trained("Patients with asthma"))
 
 
 def test_two_components_learn_from_documents_without_a_task():
