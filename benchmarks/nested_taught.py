@@ -3,7 +3,7 @@
     python benchmarks/nested_taught.py corpus/genia PIPELINE ...
 
 The first is seed 0's, and so on: what `train-nested` and `compile-nested` make with
---vars.seed 0 and 1, kept apart, each with thresholds fitted on dev by `calibrate`.
+--vars.seed 0 to 2, kept apart, each with thresholds fitted on dev by `calibrate`.
 Once more, every label's threshold is lowered by the same log-odds, as little as gives
 INNER percent of the inner mentions of the dev split.
 """
