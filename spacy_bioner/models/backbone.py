@@ -396,7 +396,8 @@ class BackboneShim(PyTorchShim):
         if saved:
             self.reading = Reading.from_dict(saved["reading"])
             self.revision = saved["revision"]
-            self.from_hub = saved["from_hub"]
+            # Older files do not say: what was saved whole is saved whole again.
+            self.from_hub = saved.get("from_hub", saved["config"] is None)
             backbone = load_backbone(self.settings, self.revision, saved["config"])
             self.adopt(backbone, saved["state"])
         return self

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import spacy
+import srsly
 from hypothesis import given
 from hypothesis import strategies as st
 from thinc.api import Adam
@@ -390,6 +391,15 @@ def test_what_is_saved_where_the_backbone_is():
     assert replace(hub, lora=LORA, save="all").saves_all(from_hub=True)
     assert replace(hub, lora=LORA).saves_all(from_hub=False)
     assert not replace(hub, lora=LORA, save="trained").saves_all(from_hub=False)
+
+
+def test_a_file_that_does_not_say_where_the_backbone_is(tiny_encoder):
+    """As they were written before."""
+    model = make(tiny_encoder)
+    saved = srsly.msgpack_loads(model.shims[0].to_bytes())
+    del saved["from_hub"]
+    again = make(tiny_encoder).shims[0].from_bytes(srsly.msgpack_dumps(saved))
+    assert not again.from_hub
 
 
 def test_weights_of_other_settings_are_refused(tiny_encoder):
