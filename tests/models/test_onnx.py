@@ -163,27 +163,53 @@ def test_only_a_gpu_that_was_asked_for_is_used(monkeypatch):
     assert onnx.find_providers() == both
 
 
+def make_product(*constants):
+    """A graph of one int8 product; weights that are not given are fed."""
+    helper = pytest.importorskip("onnx.helper")
+    from onnx import TensorProto
+
+    inputs = [("a", TensorProto.UINT8), ("b", TensorProto.INT8)]
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["a", "b"], ["y"])],
+        "p",
+        [
+            helper.make_tensor_value_info(name, kind, None)
+            for name, kind in inputs[: 2 - len(constants)]
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, None)],
+        constants,
+    )
+    opset = helper.make_opsetid("", 10)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=5)
+    model.producer_name = ""
+    return model.SerializeToString()
+
+
+def test_the_graph_that_tries_products_is_what_it_says():
+    assert make_product() == onnx.PRODUCT
+
+
 def test_large_int8_products_are_exact_on_every_processor():
     """Without VNNI, two products of 255 and 127 overflow the 16 bits they are added in
     unless the session is told to be exact."""
-    helper = pytest.importorskip("onnx.helper")
-    from onnx import TensorProto, numpy_helper
-
-    weights = np.full((64, 32), 127, dtype="int8")
-    node = helper.make_node("MatMulInteger", ["x", "weights"], ["y"])
-    graph = helper.make_graph(
-        [node],
-        "product",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, [None, 64])],
-        [helper.make_tensor_value_info("y", TensorProto.INT32, [None, 32])],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
-    session = onnx.make_session(model.SerializeToString())
+    numpy_helper = pytest.importorskip("onnx.numpy_helper")
+    weights = numpy_helper.from_array(np.full((64, 32), 127, dtype="int8"), "b")
+    session = onnx.make_session(make_product(weights))
     values = np.full((8, 64), 255, dtype="uint8")
-    (products,) = session.run(None, {"x": values})
+    (products,) = session.run(None, {"a": values})
     assert (products == 64 * 255 * 127).all()
+
+
+@pytest.mark.parametrize("overflows", [True, False])
+def test_exact_products_are_asked_for_where_they_overflow(monkeypatch, overflows):
+    """With VNNI they would take nearly twice as long for nothing."""
+    monkeypatch.setattr(onnx, "products_overflow", lambda: overflows)
+    options = onnx.make_session(onnx.PRODUCT).get_session_options()
+    if overflows:
+        assert options.get_session_config_entry(onnx.EXACT_PRODUCTS) == "1"
+    else:
+        with pytest.raises(RuntimeError):  # onnxruntime's word for "not set"
+            options.get_session_config_entry(onnx.EXACT_PRODUCTS)
 
 
 def test_int8_scores_are_close(tiny_trained, tiny_compiled):
