@@ -305,20 +305,20 @@ def save_results(path: Path, size: Size, results: list[Result]) -> None:
 def make_records(results: list[Result], note: str) -> Iterator[dict[str, Any]]:
     """Flat records: each run, each arm over its seeds, each arm against its base."""
     found: dict[tuple[str, str], dict[int, Any]] = defaultdict(dict)
-    costs: dict[tuple[str, str], list[float]] = defaultdict(list)
+    first = min((result.run.seed for result in results), default=0)
     for result in results:
         arm, seed = result.run.arm, result.run.seed
         yield record(arm, "all", "dev_f", result.dev_f, seed, note)
-        if result.minutes is not None:
-            costs[arm, "training, CPU minutes"].append(result.minutes)
-        costs[arm, "test, seconds"].append(result.test_seconds)
+        if seed == first:  # others may be another machine's
+            costs = f"seed {seed}; {note}"
+            if result.minutes is not None:
+                name = "training, CPU minutes"
+                yield record(arm, "all", name, result.minutes, None, costs)
+            yield record(arm, "all", "test, seconds", result.test_seconds, None, costs)
         for corpus, counts in result.counts.items():
             found[arm, corpus][seed] = counts
             for metric, value in zip("prf", prf(counts), strict=True):
                 yield record(arm, corpus, f"test_{metric}", value, seed, note)
-    for (arm, metric), values in costs.items():
-        many = f"{len(values)} runs; {note}"
-        yield record(arm, "all", f"mean {metric}", statistics.fmean(values), None, many)
     for (arm, corpus), seeds in found.items():
         scores = [prf(counts)[2] for counts in seeds.values()]
         many = f"{len(scores)} seeds; {note}"

@@ -233,7 +233,7 @@ def instruct(records: Records) -> str:
             if any(cells):
                 rows.append([name + title, *cells])
     for metric in ("training, CPU minutes", "test, seconds"):
-        cells = [values.get((arm, "all", f"mean {metric}")) for arm in arms]
+        cells = [values.get((arm, "all", metric)) for arm in arms]
         if any(cells):
             rows.append([metric, *cells])
     header = ["corpus", "`gerbera_ner`", "`instruct_ner`", "with dense recognition"]
