@@ -145,6 +145,7 @@ class Errors(metaclass=_Coded):
         "was compiled with, which has not run on this document. Put that component "
         "before it, from the same pipeline."
     )
+    B515 = "Int8 needs sample text and found no word in it. Give some text like yours."
 
     # 6xx: commands around a pipeline
     B601 = "The pipeline '{model}' cannot be loaded: {error}"

@@ -31,9 +31,11 @@ from ..sample import SENTENCES
 from ..training.outliers import FP32_LAYER, shrink_attention, tame_outliers
 from .embeddings import quantize_rows
 from .parts import PARTS, Part
+from .rounding import round_weights
 
 NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
 OPSET = 17
+INPUTS = ("ids", "shapes", "rows")  # of a graph
 IN_FP32 = f"/{FP32_LAYER}/"
 FLOAT = 1  # onnx.TensorProto.FLOAT, the type of what the fusing left untyped
 TOLERANCE = 1e-3  # of fp32 logits
@@ -134,6 +136,7 @@ def _make_config(nlp: Language, encoder: Any, parts: dict[str, Part]) -> dict[st
 
 
 def _make_windows(nlp: Language, encoder: Any, texts: Sequence[str]) -> Windows:
+    """Raises BionerError if there are none."""
     tokenizer, attrs = encoder.tokenizer, encoder.attrs
     special = tokenizer.cls_token_id, tokenizer.sep_token_id
     windows = []
@@ -144,6 +147,8 @@ def _make_windows(nlp: Language, encoder: Any, texts: Sequence[str]) -> Windows:
             ids, shapes = frame(pieces, window, *special)
             shapes *= attrs["word_shapes"]
             windows.append((ids, shapes, window.rows + 1))
+    if not windows:
+        raise BionerError(Errors.B515)
     return windows
 
 
@@ -184,10 +189,13 @@ def make_graph(
         report("fusing attention, layer norms and activations")
         _fuse(module.body.config, path)
         if windows is not None:
-            _edit(path, partial(shrink_attention, factors=at_attention))
+            _edit(path, partial(shrink_attention, channels=at_attention))
         report("checking the graph's scores against the encoder's")
         _check(path, module, encoder)
         if windows is not None:
+            report("rounding weights")
+            fed = [dict(zip(INPUTS, window, strict=True)) for window in windows]
+            _edit(path, partial(round_weights, inputs=fed, wanted=_in_int8))
             report("quantizing to int8")
             _quantize(path)
         return path.read_bytes()
@@ -255,7 +263,7 @@ def _export(module, path: Path) -> None:
         str(path),
         dynamo=False,
         opset_version=OPSET,
-        input_names=["ids", "shapes", "rows"],
+        input_names=list(INPUTS),
         output_names=["logits"],
         dynamic_axes={
             "ids": {0: "pieces"},
@@ -303,8 +311,7 @@ def _check(path: Path, module, encoder) -> None:
             read = states.last_hidden_state[0].float().cpu()[inputs[2]]
             wanted = module.score(read)
         encoder.train(was_training)
-        names = ("ids", "shapes", "rows")
-        arrays = {k: v.numpy() for k, v in zip(names, inputs, strict=True)}
+        arrays = {k: v.numpy() for k, v in zip(INPUTS, inputs, strict=True)}
         error = float(np.abs(session.run(None, arrays)[0] - wanted.numpy()).max())
         if not error < TOLERANCE:
             kind = type(encoder).__name__
@@ -325,10 +332,15 @@ def _quantize(path: Path) -> None:
         reduce_range=False,
         weight_type=QuantType.QInt8,
         op_types_to_quantize=["MatMul", "Attention"],
-        nodes_to_exclude=[name for name in layers if IN_FP32 in name],
+        nodes_to_exclude=[name for name in layers if not _in_int8(name)],
         extra_options={"DefaultTensorType": FLOAT},
     )
     _edit(path, quantize_rows)
+
+
+def _in_int8(name: str) -> bool:
+    """Whether the node of this name is to be quantized."""
+    return IN_FP32 not in name
 
 
 def _edit(path: Path, change: Callable[[Any], None]) -> None:

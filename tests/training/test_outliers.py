@@ -8,7 +8,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from spacy_bioner.training.outliers import MOST, shrink_attention, tame_outliers
+from spacy_bioner.training.outliers import (
+    MOST,
+    Channels,
+    shrink_attention,
+    tame_outliers,
+)
 
 
 @pytest.fixture
@@ -41,7 +46,7 @@ def test_large_channels_are_split_off_or_shrink_and_the_states_stay(body):
     mixed = layer.attention.output.dense
     before = body(**inputs).last_hidden_state.detach()
     assert largest(body, ids, mixed)[-1] > 50
-    factors = tame_outliers(body.encoder, lambda: body(**inputs))
+    at_attention = tame_outliers(body.encoder, lambda: body(**inputs))
     after = body(**inputs).last_hidden_state.detach()
     np.testing.assert_allclose(after, before, atol=1e-4)
     split = layer.output.dense
@@ -55,8 +60,23 @@ def test_large_channels_are_split_off_or_shrink_and_the_states_stay(body):
     attention = layer.attention
     for plain in (attention.output.dense, attention.self.query, attention.self.value):
         assert isinstance(plain, torch.nn.Linear)
-    assert [int(factor.argmax()) for factor in factors][1] == 4
-    assert factors[1].min() == 1 and np.median(factors[1]) < 1.1 < 5 < factors[1].max()
+    # A channel that is large everywhere is moved instead.
+    assert at_attention[1].middle.argmax() == 4
+    assert at_attention[1].middle[4] > 50 > 5 > at_attention[1].factor[4]
+
+
+def test_channels_that_vary_more_than_others_are_shrunk(body):
+    import torch
+
+    before_it, layer = body.encoder.layer
+    before_it.output.LayerNorm.weight.data[4] = 80.0
+    inputs = {"input_ids": torch.from_numpy(np.arange(20) % 60)[None]}
+    before = body(**inputs).last_hidden_state.detach()
+    factor = tame_outliers(body.encoder, partial(body, **inputs))[1].factor
+    after = body(**inputs).last_hidden_state.detach()
+    np.testing.assert_allclose(after, before, atol=1e-4)
+    assert factor.argmax() == 4
+    assert factor.min() == 1 and np.median(factor) < 1.1 < 5 < factor.max()
 
 
 def test_attention_in_a_graph_computes_the_same_from_a_shrunk_input():
@@ -74,10 +94,11 @@ def test_attention_in_a_graph_computes_the_same_from_a_shrunk_input():
     model = helper.make_model(graph, opset_imports=versions, ir_version=9)
     inputs = {"x": rng.normal(size=(1, 5, 4)).astype("f")}
     (before,) = InferenceSession(model.SerializeToString()).run(None, inputs)
-    shrink_attention(model, [np.array([1, 1, 8, 1], dtype="f")])
+    middle, factor = np.array([[0, 3, 0, -1], [1, 1, 8, 1]], dtype="f")
+    shrink_attention(model, [Channels(middle, factor)])
     (after,) = InferenceSession(model.SerializeToString()).run(None, inputs)
     np.testing.assert_allclose(after, before, atol=1e-5)
-    assert [n.op_type for n in model.graph.node] == ["Mul", "Attention"]
+    assert [n.op_type for n in model.graph.node] == ["Mul", "Sub", "Attention"]
     shrunk = numpy_helper.to_array(model.graph.initializer[0])
     np.testing.assert_allclose(shrunk[2], 8 * arrays["w"][2], rtol=1e-5)
 
