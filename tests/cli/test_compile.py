@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
 from spacy_bioner.cli.compile import MOST, read_sample
+from spacy_bioner.errors import BionerError
 
 
 def run(*args):
@@ -57,6 +58,14 @@ def test_compile_refuses_what_it_cannot_do(trained, tmp_path):
         assert code in result.output
     assert not (tmp_path / "out").exists()
     assert spacy.load(trained).pipe_names == ["sentencizer", "transformer", "ner"]
+
+
+@pytest.mark.parametrize("texts", [[], [""]])
+def test_int8_needs_words_to_learn_from(tiny_trained, texts):
+    from spacy_bioner.pipeline.export import compile_pipeline
+
+    with pytest.raises(BionerError, match="B515"):
+        compile_pipeline(tiny_trained, texts=texts)
 
 
 def test_of_a_long_sample_some_texts_are_read_from_all_of_it(tmp_path):
