@@ -56,25 +56,56 @@ def test_inputs_that_are_always_zero_and_outputs_that_are_do_no_harm():
     np.testing.assert_allclose(round_to_grid(weights, np.zeros((4, 4))), weights)
 
 
-def test_layers_of_a_graph_are_rounded_but_those_in_fp32():
+def make_layers(rng):
+    """A graph of two linear layers, and their weights."""
     helper = pytest.importorskip("onnx.helper")
     from onnx import TensorProto, numpy_helper
 
-    rng = np.random.default_rng(0)
     arrays = {k: rng.normal(size=(6, 6)).astype("f") for k in ("v", "w")}
     nodes = [
         helper.make_node("MatMul", ["x", "v"], ["h"], name="dense"),
-        helper.make_node("MatMul", ["h", "w"], ["y"], name="outliers"),
+        helper.make_node("MatMul", ["h", "w"], ["y"], name="/outliers/MatMul"),
     ]
-    ends = [helper.make_tensor_value_info(k, TensorProto.FLOAT, None) for k in "xy"]
+    ends = [
+        helper.make_tensor_value_info(k, TensorProto.FLOAT, [None, 6]) for k in "xy"
+    ]
     tables = [numpy_helper.from_array(v, k) for k, v in arrays.items()]
     graph = helper.make_graph(nodes, "graph", ends[:1], ends[1:], tables)
     opset = helper.make_opsetid("", 17)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    return model, arrays
+
+
+def read_tables(model):
+    from onnx import numpy_helper
+
+    return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+
+
+def test_layers_of_a_graph_are_rounded_but_those_in_fp32():
+    rng = np.random.default_rng(0)
+    model, arrays = make_layers(rng)
     inputs = [{"x": alike(rng, 20, 6).astype("f")} for _ in range(3)]
     round_weights(model, inputs, "dense".__eq__)
-    after = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    after = read_tables(model)
     np.testing.assert_array_equal(after["w"], arrays["w"])
     steps = after["v"] / np.abs(arrays["v"]).max(axis=0) * STEPS
     np.testing.assert_allclose(steps, steps.round(), atol=1e-4)
     assert [value.name for value in model.graph.output] == ["y"]
+
+
+def test_quantizing_changes_rounded_weights_no_more(tmp_path):
+    """Its grid is onnxruntime's, which could choose another."""
+    rng = np.random.default_rng(1)
+    model, _ = make_layers(rng)
+    import onnx
+
+    from spacy_bioner.pipeline.export import _quantize
+
+    inputs = [{"x": alike(rng, 20, 6).astype("f")} for _ in range(3)]
+    round_weights(model, inputs, "dense".__eq__)
+    onnx.save(model, tmp_path / "graph.onnx")
+    _quantize(tmp_path / "graph.onnx")
+    quantized = read_tables(onnx.load(tmp_path / "graph.onnx"))
+    weights = quantized["v_quantized"] * quantized["v_scale"]
+    np.testing.assert_allclose(weights, read_tables(model)["v"], rtol=1e-5)
