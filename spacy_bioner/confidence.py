@@ -18,6 +18,7 @@ import srsly
 from spacy.tokens import Doc, Span, SpanGroup
 
 from .errors import BionerError, Errors
+from .spans import choose_attrs
 
 Place = tuple[int, int, str]  # first token, end (exclusive), label
 PACKED = ">QQQllll"  # a span in `SpanGroup.to_bytes`
@@ -63,32 +64,33 @@ def find_group(doc: Doc, key: str) -> SpanGroup:
 
 
 def scored(group: SpanGroup) -> Iterator[tuple[Span, float]]:
-    """Each span and its score, nan where it has none.
-
-    Where tokens were merged or split since (`merge_entities`), each span is put on the
-    tokens that hold its characters now; one that has no such tokens is left out.
+    """Each span and its score, nan where it has none, as `put_on_tokens` gives them.
 
     Raises BionerError if spans were added or removed, and the scores were not.
     """
-    scores = group.attrs.get("scores", [math.nan] * len(group))
-    if len(scores) != len(group):
+    if len(group.attrs.get("scores", group)) != len(group):
         raise BionerError(Errors.B001.format(key=group.name))
-    for span, score in zip(_spans(group), scores, strict=True):
-        if span is not None:
-            yield span, float(score)
+    group = put_on_tokens(group)
+    scores = group.attrs.get("scores", [math.nan] * len(group))
+    return zip(group, map(float, scores), strict=True)
 
 
-def _spans(group: SpanGroup) -> list[Span | None]:
-    """Of a group that tokens were changed under, spaCy only gives the characters of
-    each span away in its bytes."""
+def put_on_tokens(group: SpanGroup) -> SpanGroup:
+    """The group itself or, where tokens were merged or split since (`merge_entities`),
+    one whose spans stand on the tokens that hold their characters now. A span that has
+    no such tokens is left out, with its scores and the like.
+    """
     try:
-        spans: list[Span | None] = list(group)
         if all(map(_stands, group)):
-            return spans
+            return group
     except IndexError:  # there are no such tokens any more
         pass
+    # spaCy only gives the characters of such spans away in the group's bytes
     rows = srsly.msgpack_loads(group.to_bytes())["spans"]
-    return [_on_tokens(group.doc, *struct.unpack(PACKED, row)) for row in rows]
+    spans = [_on_tokens(group.doc, *struct.unpack(PACKED, row)) for row in rows]
+    attrs = choose_attrs(group, [span is not None for span in spans])
+    left = [span for span in spans if span is not None]
+    return SpanGroup(group.doc, name=group.name, attrs=attrs, spans=left)
 
 
 def _stands(span: Span) -> bool:

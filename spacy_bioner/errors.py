@@ -46,6 +46,11 @@ class Errors(metaclass=_Coded):
     B107 = "The format '{format}' has no option --{option}."
     B108 = "{path} is no file that `convert` made, nor a folder of such files."
     B109 = "The tokenizer of '{encoder}' cannot be loaded: {error}"
+    B110 = "--only-mapped drops every label that --labels does not name. Name some."
+    B111 = (
+        "The document '{text}…' has no id to find its answer by. Make the corpus with "
+        "`convert`, or set `doc.user_data['id']`."
+    )
 
     # 2xx: candidates
     B201 = (
@@ -151,7 +156,7 @@ class Errors(metaclass=_Coded):
     B601 = "The pipeline '{model}' cannot be loaded: {error}"
     B602 = "--render {style}: choose 'ent' (doc.ents) or 'span' (overlapping spans)."
     B603 = "{path} cannot be read: {error}."
-    B604 = "--source {value}: expected NAME=FILE."
+    B604 = "--{option} {value}: expected NAME=PATH."
     B605 = "No corpus of task '{task}' at {path}. Run the convert step first."
     B606 = (
         "'{model}' has no `gerbera_ner` to measure, and no `nested_spancat` whose span "
@@ -176,6 +181,8 @@ class Errors(metaclass=_Coded):
         "trained form of a pipeline, not the compiled one."
     )
     B616 = "--beta {beta}: expected a number above 0; 1 is F, 2 favours recall."
+    B617 = "--lang {lang}: spaCy cannot make an empty pipeline of it. {error}"
+    B618 = "{path} cannot be read or written: {error}."
 
     # 7xx: language models
     B701 = (

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from spacy.tokens import Doc, Span
 
-from .confidence import Place, place_of
+from .confidence import Place, place_of, put_on_tokens
 from .errors import BionerError, Errors
 
 LINKS_KEY = "links"
@@ -39,6 +39,6 @@ def links_of(doc: Doc, key: str = LINKS_KEY) -> dict[Place, list[Candidate]]:
     """The candidates of all spans, as `candidates_of` gives them, by `place_of`."""
     if key not in doc.spans or "candidates" not in doc.spans[key].attrs:
         raise BionerError(Errors.B912.format(key=key, known=list(doc.spans)))
-    group = doc.spans[key]
+    group = put_on_tokens(doc.spans[key])
     rows = zip(group, group.attrs["candidates"], strict=True)
     return {place_of(span): [Candidate(*row) for row in found] for span, found in rows}

@@ -1,10 +1,14 @@
-"""The one place that decides which spans `doc.ents` gets."""
+"""The one place that decides which spans `doc.ents` gets, and what goes along with
+the spans of a group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import compress
+from typing import Any
 
-from spacy.tokens import Doc, Span
+import numpy as np
+from spacy.tokens import Doc, Span, SpanGroup
 
 from .errors import BionerError, Errors
 
@@ -55,3 +59,17 @@ def resolve(existing: Iterable[Span], new: Iterable[Span], policy: str) -> list[
 def set_entities(doc: Doc, new: Iterable[Span], policy: str) -> None:
     """Write `doc.ents` after `resolve`; identifiers of kept entities stay."""
     doc.set_ents(resolve(doc.ents, new, policy))
+
+
+def goes_by_span(group: SpanGroup, value: Any) -> bool:
+    """Whether an attribute of a group has a value for each of its spans."""
+    return isinstance(value, (list, np.ndarray)) and len(value) == len(group)
+
+
+def choose_attrs(group: SpanGroup, chosen: Sequence[bool]) -> dict[str, Any]:
+    """A group's attributes for some of its spans: of those that have a value for each
+    span, such as scores, the values of the chosen ones."""
+    return {
+        name: list(compress(value, chosen)) if goes_by_span(group, value) else value
+        for name, value in group.attrs.items()
+    }

@@ -41,6 +41,26 @@ def test_spans_have_the_scores_of_their_own_row(doc):
     assert "nan" not in html
 
 
+@pytest.mark.parametrize("style", ["ent", "span"])
+def test_options_of_displacy(doc, style):
+    doc.spans["sc"] = [*doc.spans["sc"], Span(doc, 2, 3, "Organ")]
+    doc.ents = [Span(doc, 1, 2, "Organ"), *doc.ents[1:]]
+    html = render(doc, style, options={"colors": {"Organ": "#123456"}})
+    assert "#123456" in html
+    if style == "ent":
+        html = render(doc, options={"ents": ["GPE"]})
+        assert "Organ" not in html and "GPE" in html
+
+
+def test_spans_under_which_tokens_were_merged(doc):
+    before = render(doc, "span")
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[1:3])
+    html = render(doc, "span")
+    assert "DISEASE 0.75" in before and "DISEASE 0.75" in html
+    assert "ORGAN" not in html  # "lung" is no token any more
+
+
 def test_errors(doc):
     with pytest.raises(BionerError, match="B004.*dep"):
         render(doc, "dep")

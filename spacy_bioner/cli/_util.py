@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,17 +17,34 @@ from spacy_bioner.pipeline.nested_spancat import NestedSpancat
 
 
 def friendly_errors(command: Callable) -> Callable:
-    """Print a BionerError as one line and leave with status 1."""
+    """Print a BionerError, or a file's error, as one line and leave with status 1."""
 
     @functools.wraps(command)
     def run(*args, **kwargs):
+        if hasattr(sys.stdout, "reconfigure"):  # may know fewer characters than texts
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return command(*args, **kwargs)
-        except BionerError as error:
-            typer.secho(f"✘ {error}", fg="red", err=True)  # wasabi would wrap it
+        except (BionerError, OSError) as error:
+            reason: object = error
+            if isinstance(error, OSError):
+                if error.filename is None:  # not about a file of the user's
+                    raise
+                path = error.filename2 or error.filename  # what it was to be renamed
+                reason = Errors.B618.format(path=path, error=error.strerror)
+            typer.secho(f"✘ {reason}", fg="red", err=True)  # wasabi would wrap it
             raise typer.Exit(1) from None
 
     return run
+
+
+def blank(lang: str) -> Language:
+    """`spacy.blank` that says in one line what is wrong."""
+    try:
+        return spacy.blank(lang)
+    except ImportError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise BionerError(Errors.B617.format(lang=lang, error=reason)) from None
 
 
 def load_pipeline(model: str) -> Language:
@@ -38,13 +56,13 @@ def load_pipeline(model: str) -> Language:
         raise BionerError(Errors.B601.format(model=model, error=reason)) from None
 
 
-def parse_pairs(values: list[str]) -> dict[str, Path]:
-    """`["NAME=FILE", …]` -> {"NAME": Path("FILE")}."""
+def parse_pairs(values: list[str], option: str = "source") -> dict[str, Path]:
+    """`["NAME=PATH", …]` -> {"NAME": Path("PATH")}."""
     pairs = {}
     for value in values:
         name, _, path = value.partition("=")
         if not name or not path:
-            raise BionerError(Errors.B604.format(value=value))
+            raise BionerError(Errors.B604.format(option=option, value=value))
         pairs[name] = Path(path)
     return pairs
 

@@ -15,7 +15,7 @@ from spacy.tokens import Doc, SpanGroup
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
-from spacy_bioner.confidence import place_of, scores_of
+from spacy_bioner.confidence import place_of, put_on_tokens, scores_of
 from spacy_bioner.display import render as render_page
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.candidate_filter import CandidateFilter
@@ -53,6 +53,8 @@ def annotate_cli(
     style, page = render
     if style not in ("", "ent", "span"):
         raise BionerError(Errors.B602.format(style=style))
+    if style:
+        page.parent.mkdir(parents=True, exist_ok=True)  # or fail before the work
     texts = [(str(path), read_text(path)) for path in paths or []]
     texts = texts or [("-", decode("stdin", sys.stdin.buffer.read()))]
     nlp = load_pipeline(model)
@@ -71,7 +73,6 @@ def annotate_cli(
         if style:
             docs.append(doc)
     if style:
-        page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(make_page(docs, style, groups), encoding="utf-8")
         typer.echo(f"Open in a browser: {page}", err=True)
 
@@ -113,7 +114,9 @@ def spans_of(doc: Doc, groups: Groups) -> list[dict[str, Any]]:
     """Every place and type in the span groups once, with each head's score."""
     heads: dict[tuple[int, int, str], dict[str, float]] = defaultdict(dict)
     for key, name in groups.items():
-        group = doc.spans.get(key, [])
+        if key not in doc.spans:
+            continue
+        group = put_on_tokens(doc.spans[key])
         for i, span in enumerate(group):
             head = name or group.attrs["heads"][i]
             score = round(float(group.attrs["scores"][i]), 4)

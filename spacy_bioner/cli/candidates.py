@@ -13,7 +13,7 @@ from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, parse_pairs
 from spacy_bioner.cli.convert import parse_labels
-from spacy_bioner.corpora.answers import add_answers
+from spacy_bioner.corpora.answers import LOST, add_answers
 from spacy_bioner.corpora.convert import attrs_of, write
 from spacy_bioner.docbin import read_docs
 from spacy_bioner.errors import BionerError, Errors
@@ -34,7 +34,7 @@ def candidates_cli(
 
     Each folder becomes a span group; a table says what became of every mention.
     """
-    folders, mapping = parse_pairs(answers), parse_labels(labels)
+    folders, mapping = parse_pairs(answers, "answers"), parse_labels(labels)
     for path in (gold, *folders.values()):
         if not path.exists():
             error = "there is no such file or folder"
@@ -44,7 +44,7 @@ def candidates_cli(
     for key, folder in folders.items():
         parts = (add_answers(doc, folder, key, mapping) for doc in docs)
         rows.append((key, sum(parts, Counter())))
-    columns = ["kept", "widened", "unknown label", "not in the text", "no answer"]
+    columns = ["kept", "widened", *LOST, "no answer"]
     msg.table(
         [(key, *(counts[column] for column in columns)) for key, counts in rows],
         header=("group", *columns),

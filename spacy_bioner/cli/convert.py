@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import spacy
 import srsly
 import typer
 from spacy.language import Language
@@ -15,7 +14,7 @@ from spacy.tokens import Doc
 from spacy.util import registry
 from wasabi import msg
 
-from spacy_bioner.cli._util import friendly_errors
+from spacy_bioner.cli._util import blank, friendly_errors
 from spacy_bioner.corpora import READERS, get_reader
 from spacy_bioner.corpora.convert import (
     LOST,
@@ -81,6 +80,8 @@ def convert_cli(
     """
     if output.suffix != ".spacy":
         raise BionerError(Errors.B105.format(output=output))
+    if only_mapped and not labels:
+        raise BionerError(Errors.B110)
     report = Report()
     options = {
         "gold": gold,
@@ -111,11 +112,11 @@ def convert_cli(
     if slice_:  # the documents behind it were not looked at
         report.missing_ids.clear()
         report.unused.clear()
+    print_report(report)
+    msg.good(f"{count} documents in {output}")
     if report_path:
         report_path.parent.mkdir(parents=True, exist_ok=True)
         srsly.write_json(report_path, report.to_json())
-    print_report(report)
-    msg.good(f"{count} documents in {output}")
 
 
 def parse_labels(value: str) -> dict[str, str]:
@@ -134,7 +135,7 @@ def parse_labels(value: str) -> dict[str, str]:
 
 def make_nlp(lang: str, tokenizer: str) -> Language:
     """An empty pipeline; English has this package's tokenizer unless told."""
-    nlp = spacy.blank(lang)
+    nlp = blank(lang)
     nlp.max_length = 10**9  # no component runs that could exhaust memory
     if tokenizer not in ("bioner", "spacy"):
         expected = "'bioner' or 'spacy'"

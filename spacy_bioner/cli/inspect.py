@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import spacy
 import srsly
 import typer
 from wasabi import msg
 
-from spacy_bioner.cli._util import friendly_errors
+from spacy_bioner.cli._util import blank, friendly_errors
 from spacy_bioner.corpora.convert import LOST
 from spacy_bioner.corpora.overview import PERCENTILES, Overview, shared, survey
 from spacy_bioner.docbin import read_docs
@@ -36,12 +36,9 @@ def inspect_cli(
     The encoder is a folder with a tokenizer.json, such a file, or a name on the hub.
     """
     count_pieces = load_pieces(encoder) if encoder else None
-    vocab = spacy.blank(lang).vocab
+    vocab = blank(lang).vocab
     corpora: dict[str, Overview] = {}
-    for path in find_files(paths):
-        name = f"{path.parent.name}/{path.stem}"
-        if name in corpora:
-            name = str(path.with_suffix(""))
+    for path, name in name_files(find_files(paths)).items():
         docs = read_docs(path, vocab)
         corpora[name] = survey(docs, count_pieces, min_chars)
     report = {
@@ -63,6 +60,16 @@ def find_files(paths: list[Path]) -> list[Path]:
             raise BionerError(Errors.B108.format(path=path))
         files += found
     return list(dict.fromkeys(files))
+
+
+def name_files(paths: list[Path]) -> dict[Path, str]:
+    """Each file's folder and name, or where two files share these, its whole path."""
+    names = {path: f"{path.parent.name}/{path.stem}" for path in paths}
+    count = Counter(names.values())
+    return {
+        path: name if count[name] == 1 else str(path.with_suffix(""))
+        for path, name in names.items()
+    }
 
 
 def load_pieces(encoder: str) -> Callable[[str], int]:

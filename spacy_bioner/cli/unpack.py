@@ -36,6 +36,8 @@ def unpack_cli(
         try:
             unpack(path, output)
         except (OSError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error) as e:
+            if isinstance(e, OSError) and e.filename:  # what could not be written
+                raise
             raise BionerError(Errors.B603.format(path=path, error=e)) from None
         msg.good(path.name)
 
@@ -46,8 +48,10 @@ def unpack(path: Path, output: Path) -> None:
         with tarfile.open(path) as archive:
             archive.extractall(output, filter="data")
     else:
-        with (
-            OPEN[path.suffix](path) as source,
-            (output / path.stem).open("wb") as target,
-        ):
-            shutil.copyfileobj(source, target)
+        partial = output / f".{path.stem}.partial"
+        try:
+            with OPEN[path.suffix](path) as source, partial.open("wb") as target:
+                shutil.copyfileobj(source, target)
+            partial.replace(output / path.stem)
+        finally:
+            partial.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from difflib import SequenceMatcher
+from html import unescape
 from pathlib import Path
 from typing import cast
 
@@ -13,9 +14,12 @@ from spacy.tokens import Doc, Span
 
 from spacy_bioner.corpora.common import read_text
 from spacy_bioner.corpora.document import Mention
+from spacy_bioner.errors import BionerError, Errors
 
-TAG = re.compile(r"""<span\s+class\s*=\s*["']?([\w -]+?)["']?\s*>|</span\s*>""")
+TAG = re.compile(r"<(?:span\b(?P<attributes>[^>]*)|/span\s*)>", re.IGNORECASE)
+CLASS = re.compile(r"""\bclass\s*=\s*(["']?)([\w -]+?)\1(?=\s|/|$)""", re.IGNORECASE)
 SUFFIX = ".html"
+LOST = ("unknown label", "not in the text", "never closed")
 
 
 def add_answers(
@@ -24,23 +28,28 @@ def add_answers(
     """Write the answer for a document to its span group `key`.
 
     doc (Doc): Of `convert`, its id that of a source file: `12.bio-1` is answered by
-        `12.html`. Without an answer the group stays empty.
+        `12.bio-1.html` or, without it, by `12.html`. Without an answer the group stays
+        empty.
     labels (dict): The answer's classes to labels; mentions of others are dropped.
     RETURNS (Counter): What became of the mentions: `kept`, and of these `widened` to
-        whole tokens; `unknown label`, `not in the text`, `no answer`.
+        whole tokens; those of LOST; `no answer`.
+    Raises BionerError for a document without an id.
     """
     counts: Counter[str] = Counter()
     doc.spans[key] = []
-    file = folder / (doc.user_data["id"].split(".")[0] + SUFFIX)
-    if not file.exists():
+    if not isinstance(identifier := doc.user_data.get("id"), str):
+        raise BionerError(Errors.B111.format(text=doc.text[:40]))
+    names = (identifier, identifier.split(".")[0])
+    files = [file for name in names if (file := folder / (name + SUFFIX)).is_file()]
+    if not files:
         counts["no answer"] += 1
         return counts
-    answer, mentions = parse_answer(read_text(file))
+    answer, mentions, counts["never closed"] = parse_answer(read_text(files[0]))
     places = match_characters(answer, doc.text)
     found: dict[tuple[int, int, str], Span] = {}
     for mention in mentions:
         label = labels.get(mention.label)
-        place = find_mention(answer, mention, places)
+        place = find_mention(answer, mention, places, doc.text)
         if label is None or place is None:
             counts["unknown label" if label is None else "not in the text"] += 1
             continue
@@ -53,24 +62,29 @@ def add_answers(
     return counts
 
 
-def parse_answer(html: str) -> tuple[str, list[Mention]]:
-    """The text without its span tags, and what stood between them.
+def parse_answer(html: str) -> tuple[str, list[Mention], int]:
+    """The text without its span tags, what stood between those that have a class, and
+    how many of them nothing closes.
 
     Anything else that looks like a tag is text: clinical text has `<` in it. A closing
-    tag too many is left out, as is a mention that nothing closes.
+    tag too many is left out.
     """
     text, last = "", 0
     opened: list[tuple[int, str]] = []
     mentions = []
     for tag in TAG.finditer(html):
-        text += html[last : tag.start()]
+        text += unescape(html[last : tag.start()])
         last = tag.end()
-        if tag[1]:
-            opened.append((len(text), tag[1].strip()))
+        if (attributes := tag["attributes"]) is not None:
+            found = CLASS.search(attributes)
+            opened.append((len(text), found[2].strip() if found else ""))
         elif opened:
             start, label = opened.pop()
-            mentions.append(Mention(start, len(text), label))
-    return text + html[last:], sorted(mentions, key=lambda m: (m.start, -m.end))
+            if label:
+                mentions.append(Mention(start, len(text), label))
+    text += unescape(html[last:])
+    mentions.sort(key=lambda m: (m.start, -m.end))
+    return text, mentions, sum(bool(label) for _, label in opened)
 
 
 def match_characters(answer: str, text: str) -> dict[int, int]:
@@ -91,13 +105,16 @@ def match_characters(answer: str, text: str) -> dict[int, int]:
 
 
 def find_mention(
-    answer: str, mention: Mention, places: dict[int, int]
+    answer: str, mention: Mention, places: dict[int, int], text: str
 ) -> tuple[int, int] | None:
     """From its first to its last character in the text; None if one of them is not
-    there. What the answer left out in between belongs to it."""
+    there. What the answer left out in between belongs to it, but no more than it has
+    itself: the letters of an invented word are somewhere in most texts."""
     inside = range(mention.start, mention.end)
     found = [places.get(i) for i in inside if not answer[i].isspace()]
     known = [i for i in found if i is not None]
     if not found or len(known) < len(found):
         return None
-    return known[0], known[-1] + 1
+    start, end = known[0], known[-1] + 1
+    stretch = len("".join(text[start:end].split()))
+    return (start, end) if stretch <= 2 * len(found) else None

@@ -29,9 +29,13 @@ class _Gold(NamedTuple):
 def read(path: Path, gold: str = "GENE.eval") -> Iterator[SourceDocument]:
     """Read an `.in` file (or the one in a folder) and its annotations.
 
+    Raises BionerError for a folder with several.
+
     gold (str): The annotation file, relative to the folder of the `.in` file.
     """
-    file = files_in(path, ".in")[0]
+    file, *more = files_in(path, ".in")
+    if more:
+        raise malformed(path, 0, "several .in files are here; name one of them")
     gold_file = file.parent / gold
     annotations = _read_gold(gold_file)
     for number, line in read_lines(file):

@@ -9,6 +9,7 @@ from spacy_bioner.corpora.common import (
     checked_mention,
     files_in,
     malformed,
+    missing,
     read_text,
 )
 from spacy_bioner.corpora.document import SourceDocument
@@ -22,9 +23,11 @@ def read(
     type_key, id_key (str): The infons that hold label and identifier. Passages keep
         their offsets: the gap between two is filled with line breaks.
     """
-    from bioc import biocxml
-    from lxml import etree
-
+    try:
+        from bioc import biocxml
+        from lxml import etree
+    except ImportError:
+        raise missing("BioC", "bioc") from None
     for file in files_in(path, ".xml"):
         read_text(file)
         try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from spacy_bioner.corpora.common import (
@@ -20,8 +21,8 @@ from spacy_bioner.errors import BionerError, Errors
 def read(path: Path, discontinuous: str = "lose") -> Iterator[SourceDocument]:
     """Read a folder of `.txt` and `.ann` files, or one `.txt` file.
 
-    discontinuous (str): `lose` an annotation of several fragments and count it, or
-        keep the span that `bound`s them.
+    discontinuous (str): `lose` an annotation of several fragments with words between
+        them and count it, or keep the span that `bound`s them.
     """
     if discontinuous not in ("lose", "bound"):
         message = Errors.B104.format(
@@ -46,16 +47,21 @@ def _add_mention(
     fields = line.split("\t")
     try:
         label, offsets = fields[1].split(" ", 1)
-        fragments = [fragment.split() for fragment in offsets.split(";")]
-        start, end = fragments[0][0], fragments[-1][1]
+        fragments = sorted(
+            (int(start), int(end)) for start, end in map(str.split, offsets.split(";"))
+        )
     except (IndexError, ValueError):
         raise malformed(
             path, number, "expected `T1<tab>Label start end<tab>text`"
         ) from None
-    if len(fragments) > 1 and discontinuous == "lose":
+    start, end = fragments[0][0], max(end for _, end in fragments)
+    # brat itself cuts a mention at a line break, which leaves nothing out
+    gaps = [(a, b) for (_, a), (b, _) in pairwise(fragments)]
+    whole = not any(document.text[a:b].strip() for a, b in gaps)
+    if not whole and discontinuous == "lose":
         document.lost.append((label, "discontinuous"))
         return
-    expected = fields[2] if len(fields) > 2 and len(fragments) == 1 else None
+    expected = fields[2] if len(fields) > 2 and whole else None
     document.mentions.append(
         checked_mention(
             path, number, document.text, start, end, label, expected=expected

@@ -15,6 +15,12 @@ def malformed(path: Path, line: int, problem: str) -> BionerError:
     return BionerError(Errors.B101.format(path=path, line=line, problem=problem))
 
 
+def missing(what: str, module: str) -> BionerError:
+    """The error for a library that a reader needs; to be raised by the caller."""
+    need = {"what": what, "modules": module, "extra": "convert"}
+    return BionerError(Errors.BA02.format(**need))
+
+
 def read_text(path: Path) -> str:
     """Decode a UTF-8 file, keeping line ends as they are (offsets count them).
 
@@ -55,6 +61,18 @@ def files_in(path: Path, *suffixes: str) -> list[Path]:
     return found
 
 
+def checked_text(path: Path, line: int, value: object, what: str) -> str:
+    """A string that UTF-8 can hold: JSON may give anything.
+
+    Raises BionerError naming file and line.
+    """
+    if not isinstance(value, str):
+        raise malformed(path, line, f"{what} is no string: {value!r}")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise malformed(path, line, f"{what} has half of a surrogate pair")
+    return value
+
+
 def checked_mention(
     path: Path,
     line: int,
@@ -76,10 +94,12 @@ def checked_mention(
         raise malformed(path, line, f"the mention at {start}-{end} has no label")
     try:
         first, last = int(start), int(end)
+        if isinstance(start, float | bool) or isinstance(end, float | bool):
+            raise TypeError  # as JSON may have them
     except (ValueError, TypeError):
-        raise malformed(path, line, f"offsets {start!r}, {end!r} are no numbers") from (
-            None
-        )
+        raise malformed(
+            path, line, f"offsets {start!r}, {end!r} are no whole numbers"
+        ) from (None)
     if not 0 <= first <= last <= len(text):
         raise malformed(
             path,

@@ -88,11 +88,12 @@ def _documents(blocks: Iterator[list[Row]]) -> Iterator[list[list[Row]]]:
 def read_blocks(path: Path) -> Iterator[list[Row]]:
     rows: list[Row] = []
     for number, line in read_lines(path):
-        if line.strip(BLANK):
-            rows.extend(_row(path, number, line))
-        elif rows:
+        found = list(_row(path, number, line)) if line.strip(BLANK) else []
+        begins = bool(found) and found[0].token == DOCSTART
+        if rows and (begins or not line.strip(BLANK)):
             yield rows
             rows = []
+        rows += found
     if rows:
         yield rows
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from spacy_bioner.corpora.common import files_in, malformed, read_lines
+from spacy_bioner.corpora.common import files_in, malformed, missing, read_lines
 from spacy_bioner.corpora.document import Mention, SourceDocument
 
 BRACKET = re.compile(r"\((?P<opened>[^()]+)(?P<closed>\))?|(?P<closes>[^()]+)\)")
@@ -45,17 +45,31 @@ def read(path: Path) -> Iterator[SourceDocument]:
     """
     for file in files_in(path, ".conllu"):
         state: _State | None = None
+        unnamed = 0
         for line, block in _blocks(file):
             sentence = _parse(file, line, block)
-            new = sentence.metadata.get("newdoc id")
-            if state is None or new:
+            name = sentence.metadata.get("newdoc id")
+            if state is None or name or "newdoc" in sentence.metadata:
                 if state is not None:
                     yield _finish(state)
-                state = _State(file, line, SourceDocument(new or file.stem, ""))
+                if not name:
+                    unnamed += 1
+                    name = f"{file.stem}-{unnamed}" if unnamed > 1 else file.stem
+                state = _begin(state, file, line, SourceDocument(name, ""))
             state.line = line
             _add_sentence(state, sentence)
         if state is not None:
             yield _finish(state)
+
+
+def _begin(
+    last: _State | None, path: Path, line: int, document: SourceDocument
+) -> _State:
+    """What a file declares once holds for all of its documents."""
+    state = _State(path, line, document)
+    if last is not None:
+        state.group, state.etype = last.group, last.etype
+    return state
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, str]]:
@@ -73,8 +87,10 @@ def _blocks(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _parse(path: Path, line: int, block: str):
-    import conllu
-
+    try:
+        import conllu
+    except ImportError:
+        raise missing("CoNLL-U", "conllu") from None
     try:
         [sentence] = conllu.parse(block + "\n\n")
     except (conllu.exceptions.ParseException, ValueError) as error:
@@ -157,7 +173,8 @@ def _apply(state: _State, bracket: re.Match, start: int, end: int) -> None:
         if not bracket["closed"]:
             return
     else:
-        group = bracket["closes"].split("-")[0]
+        fields = bracket["closes"].split("-")
+        group = fields[state.group if len(fields) > state.group else 0]
     if not state.open.get(group):
         raise malformed(state.path, state.line, f"Entity={group}) was never opened")
     first, label = state.open[group].pop()

@@ -86,7 +86,11 @@ def map_labels(
 
     def rename(label: str) -> str | None:
         if label not in names:
-            targets = (to for of, to in mapping.items() if fnmatchcase(label, of))
+            targets = (
+                to
+                for of, to in mapping.items()
+                if label == of or fnmatchcase(label, of)
+            )
             names[label] = next(targets, None if only_mapped else label)
         return names[label]
 
@@ -197,8 +201,11 @@ def write(
         raise BionerError(Errors.B103.format(output=output))
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f".{output.name}.partial")
-    bin_.to_disk(partial)
-    partial.replace(output)
+    try:
+        bin_.to_disk(partial)
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
     return len(bin_)
 
 

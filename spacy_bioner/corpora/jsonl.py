@@ -13,6 +13,7 @@ from pathlib import Path
 
 from spacy_bioner.corpora.common import (
     checked_mention,
+    checked_text,
     files_in,
     malformed,
     read_lines,
@@ -47,10 +48,18 @@ def _document(path: Path, number: int, line: str) -> SourceDocument | None:
         raise malformed(
             path, number, "expected `text`, and `start`, `end`, `label` in each span"
         ) from None
-    if not isinstance(text, str):
-        raise malformed(path, number, "`text` is no string")
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        raise malformed(path, number, "`text` has half of a surrogate pair")
+
+    def checked(value: object, what: str) -> str:
+        return checked_text(path, number, value, what)
+
+    def name(value: object, what: str, default: str) -> str:
+        """An identifier: a number will do."""
+        if value is None:
+            return default
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return str(value) if is_number else checked(value, what)
+
+    text = checked(text, "`text`")
     mentions = [
         checked_mention(
             path,
@@ -58,12 +67,10 @@ def _document(path: Path, number: int, line: str) -> SourceDocument | None:
             text,
             start,
             end,
-            str(label),
-            kb_id="" if kb_id is None else str(kb_id),
+            checked(label, "`label`"),
+            kb_id=name(kb_id, "`kb_id`", ""),
         )
         for start, end, label, kb_id in spans
     ]
-    identifier = record.get("id")
-    if identifier is None:
-        identifier = f"{path.name}-{number}"
-    return SourceDocument(str(identifier), text, mentions)
+    identifier = name(record.get("id"), "`id`", f"{path.name}-{number}")
+    return SourceDocument(identifier, text, mentions)

@@ -53,7 +53,8 @@ def survey(
     count_pieces: Callable[[str], int] | None = None,
     min_chars: int = 40,
 ) -> Overview:
-    """Count a stream of converted documents.
+    """Count a stream of converted documents; one whose sentences nobody set counts as
+    one sentence.
 
     count_pieces: Word pieces of a text, when an encoder is at hand.
     min_chars (int): Shorter sentences are not compared; "Methods." is everywhere.
@@ -68,10 +69,12 @@ def survey(
         if "id" in doc.user_data:
             overview.ids.add(doc.user_data["id"])
         overview.texts.add(fingerprint(doc.text))
-        sentences = [sent.text for sent in doc.sents] if len(doc) else []
-        overview.tokens += [len(sent) for sent in doc.sents] if len(doc) else []
+        known = doc.has_annotation("SENT_START")
+        sents = list(doc.sents) if known else [doc[:]] * bool(len(doc))
+        sentences = [sent.text for sent in sents]
+        overview.tokens += map(len, sents)
         if count_pieces:
-            overview.pieces += [count_pieces(text) for text in sentences]
+            overview.pieces += map(count_pieces, sentences)
         overview.sentences.append(
             {fingerprint(text) for text in sentences if len(text) >= min_chars}
         )

@@ -6,9 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, compress
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
@@ -17,6 +15,7 @@ from spacy.util import registry
 
 from ..docbin import read_docs
 from ..errors import BionerError, Errors
+from ..spans import choose_attrs, goes_by_span
 from ..task import set_task
 
 
@@ -123,11 +122,6 @@ def likely(group: SpanGroup) -> Iterator[Span]:
     return compress(group, (score >= 0.5 for score in scores))
 
 
-def goes_by_span(group: SpanGroup, value: Any) -> bool:
-    """Whether an attribute of a group has a value for each of its spans."""
-    return isinstance(value, (list, np.ndarray)) and len(value) == len(group)
-
-
 def cut(doc: Doc, start: int, end: int) -> Doc:
     """The tokens from `start` to `end` as a document, with the span groups, which
     `Span.as_doc` forgets; empty ones too: nothing there is an annotation. Attributes
@@ -139,10 +133,7 @@ def cut(doc: Doc, start: int, end: int) -> Doc:
             Span(piece, span.start - start, span.end - start, span.label_)
             for span in compress(group, inside)
         ]
-        attrs = {
-            name: list(compress(value, inside)) if goes_by_span(group, value) else value
-            for name, value in group.attrs.items()
-        }
+        attrs = choose_attrs(group, inside)
         piece.spans[key] = SpanGroup(piece, name=key, spans=spans, attrs=attrs)
     return piece
 

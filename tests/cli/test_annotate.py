@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -70,6 +73,31 @@ def test_page(model, file, tmp_path, style):
     assert html.startswith("<!DOCTYPE html>")
     assert re.search(r"(DISEASE|CHEMICAL) [01]\.\d\d", html)  # with its score
     assert "<b>acid" not in html  # the text's own markup is no markup
+
+
+def test_merged_tokens(model, file, tmp_path):
+    """`merge_entities` leaves span groups where they stood."""
+    nlp = spacy.load(model)
+    nlp.add_pipe("merge_entities")
+    nlp.to_disk(tmp_path / "merging")
+    for more in ((), ("--all", "--render", "span", tmp_path / "page.html")):
+        plain, merged = (
+            {span["text"]: span["score"] for span in json.loads(result.stdout)["spans"]}
+            for result in (
+                run(model, file, "--json", *more),
+                run(tmp_path / "merging", file, "--json", *more),
+            )
+        )
+        assert merged.items() <= plain.items() and merged
+
+
+def test_a_terminal_that_knows_few_characters(model, file):
+    file = file.rename(file.with_name("α.txt"))
+    arguments = [sys.executable, "-m", "spacy", "bioner", "annotate", model, file]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(arguments, env=environment, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert b"\\u03b1.txt" in result.stdout
 
 
 def test_stdin_and_empty_text(model):

@@ -71,6 +71,8 @@ def test_only_sentences_with_a_mention(tmp_path):
         (("--slice", "9:"), "No document left"),
         (("--tokenizer", "mine"), "'bioner' or 'spacy'"),
         (("--gold", "x"), "no option --gold"),
+        (("--only-mapped",), "B110"),
+        (("--lang", "foo"), "B617"),
     ],
 )
 def test_bad_options(corpus, tmp_path, args, message):
@@ -89,6 +91,19 @@ def test_malformed_input_leaves_the_old_file_alone(corpus, tmp_path):
     assert "a.jsonl:3:" in "".join(result.output.split())
     assert output.read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jsonl", "a.spacy"]
+
+
+def test_what_cannot_be_written_is_named(corpus, tmp_path):
+    (tmp_path / "folder.spacy").mkdir()
+    for output, *more in [
+        (tmp_path / "folder.spacy",),
+        (corpus / "below a file.spacy",),
+        (tmp_path / "a.spacy", "--report", tmp_path / "folder.spacy"),
+    ]:
+        result = run("jsonl", corpus, output, *more)
+        assert result.exit_code == 1 and "B618" in result.output
+    assert "2 documents" in result.output  # what was done is shown
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_output_must_be_spacy(corpus, tmp_path):

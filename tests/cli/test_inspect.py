@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import spacy
@@ -58,6 +59,22 @@ def test_command(tmp_path):
     assert train["mentions"]["overlapping"] == 1
     assert train["sentence_pieces"]["100"] == 13
     assert [row["documents"] for row in report["shared"]] == [1]
+
+
+@pytest.mark.parametrize("folders", [("old/c", "c"), ("c", "old/c")])
+def test_files_of_one_name_are_told_apart(tmp_path, monkeypatch, folders):
+    monkeypatch.chdir(tmp_path)
+    for folder in folders:
+        write([make("1", LONG)], Path(folder) / "train.spacy")
+    paths = [f"{folder}/train.spacy" for folder in folders]
+    result = CliRunner().invoke(app, ["bioner", "inspect", *paths])
+    assert "old/c/train" in result.output
+    assert "Nothing is shared" not in result.output
+
+
+def test_documents_whose_sentences_nobody_set():
+    overview = survey([NLP("Rats ran. They won."), NLP("")])
+    assert (overview.documents, overview.tokens) == (2, [6])
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ def test_unpack(tmp_path):
     assert (output / "terms.obo").read_text() == "[Term]"
     result = run("unpack", output, tmp_path / "again")
     assert result.exit_code == 1 and "no archive" in result.output
+    result = run("unpack", tmp_path, tmp_path / "a.txt")
+    assert result.exit_code == 1 and "B618" in result.output
 
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.txt.gz", "a.tar.xz", "a.xz"])
@@ -51,6 +53,7 @@ def test_broken_archives(tmp_path, name):
         (tmp_path / name).write_bytes(data)
         result = run("unpack", tmp_path, tmp_path / "out")
         assert result.exit_code == 1 and "B603" in result.output, result.output
+        assert not any(path.is_file() for path in (tmp_path / "out").rglob("*"))
 
 
 def test_pretrain_from_a_tiny_encoder(tmp_path):

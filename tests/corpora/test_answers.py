@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from spacy_bioner.cli import app
 from spacy_bioner.corpora.answers import add_answers, parse_answer
+from spacy_bioner.errors import BionerError
 
 LABELS = {"problem": "PROBLEM", "test": "TEST"}
 TEXT = "BP < 90 was found, with a dry cough."
@@ -38,7 +39,18 @@ def answer(tmp_path, html):
             '<span class="problem">a <span class="problem">dry cough</span></span>'
             '<span class="test">.',
             [("a dry cough", "PROBLEM"), ("dry cough", "PROBLEM")],
+            {"kept": 2, "never closed": 1},
+        ),
+        (  # other spellings of HTML, and a span that is no mention
+            '<span class="test">BP &lt; 90</span> was <SPAN id="1" CLASS="problem" '
+            'title="x">a <span style="color:red">dry</span> cough</SPAN>',
+            [("BP < 90", "TEST"), ("a dry cough", "PROBLEM")],
             {"kept": 2},
+        ),
+        (  # its letters are in the text, one here and one there
+            'BP < 90 <span class="problem">fat</span> cough',
+            [],
+            {"not in the text": 1},
         ),
         (
             'with a dry <span class="problem">coug</span>h</span>',
@@ -58,9 +70,24 @@ def test_answers(tmp_path, html, found, counts):
 
 
 def test_what_only_looks_like_a_tag_is_text():
-    text, mentions = parse_answer('a <b> x < y </b> <span class="p">z</span>')
+    text, mentions, _ = parse_answer('a <b> x < y </b> <span class="p">z</span>')
     assert text == "a <b> x < y </b> z"
     assert [(m.start, m.end, m.label) for m in mentions] == [(17, 18, "p")]
+
+
+def test_the_file_of_the_document_itself_comes_first(tmp_path):
+    doc = spacy.blank("en").make_doc(TEXT)
+    doc.user_data["id"] = "PMC.1"
+    html = '<span class="problem">{}</span>'
+    (tmp_path / "PMC.html").write_text(html.format("cough"), "utf8")
+    add_answers(doc, tmp_path, "gpt", LABELS)
+    assert [s.text for s in doc.spans["gpt"]] == ["cough"]
+    (tmp_path / "PMC.1.html").write_text(html.format("dry cough"), "utf8")
+    add_answers(doc, tmp_path, "gpt", LABELS)
+    assert [s.text for s in doc.spans["gpt"]] == ["dry cough"]
+    del doc.user_data["id"]
+    with pytest.raises(BionerError, match="B111.*BP < 90"):
+        add_answers(doc, tmp_path, "gpt", LABELS)
 
 
 def test_the_command(tmp_path):
@@ -81,3 +108,5 @@ def test_the_command(tmp_path):
     assert len(other.spans["m/1"]) == 0
     result = CliRunner().invoke(app, [*args, *options, f"m/1={tmp_path / 'none'}"])
     assert result.exit_code == 1 and "B603" in result.output
+    result = CliRunner().invoke(app, [*args, *options, "folder"])
+    assert result.exit_code == 1 and "--answers folder" in result.output

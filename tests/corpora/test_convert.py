@@ -126,6 +126,12 @@ def test_labels_are_mapped_by_the_first_pattern():
     assert mapped.lost == [("P", "discontinuous")]
 
 
+def test_a_label_stands_for_itself_whatever_it_holds():
+    source = SourceDocument("1", "Rats ran", [Mention(0, 4, "Org[human]")])
+    [document] = map_labels([source], {"Org[human]": "H"}, only_mapped=True)
+    assert [mention.label for mention in document.mentions] == ["H"]
+
+
 def test_selection(tmp_path):
     documents = [SourceDocument(i, "t") for i in "abcb"]
     report = Report()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_pubtator_keeps_leading_spaces_and_skips_relations(tmp_path):
     [
         ("27\t33", "28\t34", 4, "reads 'taxia '"),
         ("27\t33", "27\t99", 4, "outside the text"),
-        ("27\t33", "x\ty", 4, "no numbers"),
+        ("27\t33", "x\ty", 4, "no whole numbers"),
         ("102|a|", "103|a|", 8, "without its title"),
         ("101\t0\t6", "999\t0\t6", 3, "expected a line of document 101"),
         ("101|t|Ataxia in mice\n", "", 1, "abstract of 101"),
@@ -72,6 +73,9 @@ def test_bc2gm_counts_characters_that_are_not_spaces(tmp_path):
     write(tmp_path, {"ALTGENE.eval": "S1|14 16|p21\n"})
     first, _ = READERS["bc2gm"](folder, gold="ALTGENE.eval")
     assert surfaces(first) == [("p21", "GENE")]
+    write(tmp_path, {"y.in": text})
+    with pytest.raises(BionerError, match=r"several \.in files"):
+        list(READERS["bc2gm"](folder))
 
 
 @pytest.mark.parametrize("gold", ["S1|3 9|p54", "S9|3 9|p53 gene", "S1|3-9|p53 gene"])
@@ -92,6 +96,22 @@ def test_brat_counts_discontinuous_or_bounds_them(tmp_path):
     assert surfaces(document)[0] == ("T-cell\r\nor B cells", "Cell")
     with pytest.raises(BionerError, match="B104.*Lose"):
         list(READERS["brat"](folder, discontinuous="Lose"))
+
+
+@pytest.mark.parametrize("places", ["4 8;9 16", "9 16;4 8", "4 8;8 9;9 16"])
+def test_brat_mentions_that_a_line_break_cuts_are_whole(tmp_path, places):
+    ann = f"T1\tDis {places}\tbone disease\n"
+    folder = write(tmp_path, {"d.txt": "The bone\ndisease", "d.ann": ann})
+    [document] = READERS["brat"](folder)
+    assert surfaces(document) == [("bone\ndisease", "Dis")] and not document.lost
+
+
+def test_brat_bounds_fragments_in_any_order(tmp_path):
+    folder = write(
+        tmp_path, {"d.txt": "T and B cells", "d.ann": "T1\tCell 8 13;0 1\tx"}
+    )
+    [document] = READERS["brat"](folder, discontinuous="bound")
+    assert surfaces(document) == [("T and B cells", "Cell")]
 
 
 def test_brat_errors(tmp_path):
@@ -126,6 +146,12 @@ def test_conll_documents_sentences_and_spaces(tmp_path):
     assert not first.exact_text
     assert surfaces(first) == [("T (x)", "CELL")]
     assert surfaces(second) == [("IL", "DNA")] * 3
+
+
+def test_conll_documents_need_no_empty_line_between_them(tmp_path):
+    text = "Rats\tO\n-DOCSTART-\tO\nMice\tB-X\n"
+    one, two = READERS["conll"](write(tmp_path, {"a.tsv": text}))
+    assert (one.text, two.text, surfaces(two)) == ("Rats", "Mice", [("Mice", "X")])
 
 
 def test_conll_without_docstart_and_with_bioes(tmp_path):
@@ -173,6 +199,16 @@ def test_conllu_nested_entities_and_multiword_tokens(tmp_path):
     assert document.sentence_starts == [0, 11]
     assert surfaces(document) == [("Ann", "time"), ("Ann isn't", "person")]
     assert document.lost == [("person", "discontinuous")]
+
+
+def test_conllu_declares_its_fields_once_a_file(tmp_path):
+    first = CONLLU.replace("GRP-etype", "etype-GRP").replace("=(1-person", "=(person-1")
+    first = first.replace("(2-time", "(time-2").replace("Entity=1)", "Entity=person-1)")
+    first = first.partition("# newpar")[0]
+    rest = "# newdoc\n1\tBob\t_\t_\t_\t_\t0\troot\t_\tEntity=(person-7)\n"
+    one, two = READERS["conllu"](write(tmp_path, {"a.conllu": first + rest}))
+    assert surfaces(one) == [("Ann", "time"), ("Ann isn't", "person")]
+    assert (two.id, two.text, surfaces(two)) == ("a", "Bob", [("Bob", "person")])
 
 
 @pytest.mark.parametrize(
@@ -223,12 +259,16 @@ def test_genia_errors(tmp_path):
 def test_cmeee_ends_exclusive_or_inclusive(tmp_path, end, stop):
     entity = {"start_idx": 2, "end_idx": end, "type": "dis", "entity": "头痛"}
     file = tmp_path / "a.json"
-    file.write_text(json.dumps([{"text": f"患者头痛{stop}", "entities": [entity]}]))
+    text = json.dumps([{"text": f"患者头痛{stop}", "entities": [entity]}])
+    file.write_text(text, "utf-8-sig")
     [document] = READERS["cmeee"](file)
     assert document.mentions == [Mention(2, 4, "dis")]
 
 
-@pytest.mark.parametrize("text", ["[{]", '{"text": ""}', "[{}]", '["x"]'])
+@pytest.mark.parametrize(
+    "text",
+    ["[{]", '{"text": ""}', "[{}]", '["x"]', '[{"text": 5}]', '[{"text": "\\ud83d"}]'],
+)
 def test_cmeee_errors(tmp_path, text):
     file = tmp_path / "a.json"
     file.write_text(text)
@@ -237,7 +277,7 @@ def test_cmeee_errors(tmp_path, text):
 
 
 def test_jsonl(tmp_path):
-    span = {"start": 0, "end": 3, "label": "SPECIES", "kb_id": "10116"}
+    span = {"start": 0, "end": 3, "label": "SPECIES", "kb_id": 10116}
     lines = [{"id": "r", "text": "Rat\u2028liver", "spans": [span]}, {"text": "x"}]
     text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
     first, second = READERS["jsonl"](write(tmp_path, {"a.jsonl": text}))
@@ -278,6 +318,12 @@ def test_jsonl_of_spacy_and_of_prodigy(tmp_path):
         '{"text": "a", "spans": [7]}',
         '{"text": "a", "spans": [{"start": 0, "end": 1, "label": ""}]}',
         '{"text": "half of a pair: \\ud83d"}',
+        '{"text": "a", "id": "\\ud83d"}',
+        '{"text": "a", "spans": [{"start": 0, "end": 1, "label": null}]}',
+        '{"text": "a", "spans": [{"start": 0, "end": 1, "label": "\\ud83d"}]}',
+        '{"text": "a", "spans": [{"start": 0, "end": 0.9, "label": "X"}]}',
+        '{"text": "a", "spans": [{"start": 0, "end": true, "label": "X"}]}',
+        '{"text": "a", "spans": [{"start": 0, "end": 1, "label": "X", "kb_id": [1]}]}',
     ],
 )
 def test_jsonl_names_the_line(tmp_path, line):
@@ -296,6 +342,14 @@ BIOC = """<?xml version="1.0"?><collection><source/><date/><key/><document><id>5
 <annotation id="2"><infon key="type">Species</infon><location offset="9" length="2"/>
 <location offset="12" length="4"/><text>Of rats</text></annotation>
 </passage></document></collection>"""
+
+
+def test_what_a_reader_needs_is_named(tmp_path, monkeypatch):
+    folder = write(tmp_path, {"a.xml": BIOC, "a.conllu": CONLLU})
+    for name, module in [("bioc", "bioc"), ("conllu", "conllu")]:
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(BionerError, match=rf"BA02.*{module}.*\[convert\]"):
+            list(READERS[name](folder))
 
 
 def test_bioc_keeps_passage_offsets(tmp_path):

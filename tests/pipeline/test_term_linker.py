@@ -48,6 +48,13 @@ def ids(spans):
     return [span.kb_id_ for span in spans]
 
 
+def test_candidates_stay_with_their_words_when_tokens_change(kb):
+    nlp = make_nlp(kb)
+    nlp.add_pipe("merge_entities")
+    doc = nlp(annotate(nlp))
+    assert [len(candidates_of(ent)) > 0 for ent in doc.ents] == [True] * 3 + [False]
+
+
 def test_entities_get_identifiers_and_candidates(kb):
     nlp = make_nlp(kb)
     doc = nlp(annotate(nlp))
