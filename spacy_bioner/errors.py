@@ -243,6 +243,7 @@ class Errors(metaclass=_Coded):
     )
     B720 = "The tokenizer of {name} has no end-of-sequence token. Set its eos_token."
     B721 = "F1 is {score:.4f}, less than {wanted:.4f}."
+    B722 = "The cache {path} cannot be written, and answers would be lost: {error}."
 
     # 8xx: spans
     B801 = (

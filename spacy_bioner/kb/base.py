@@ -13,7 +13,7 @@ from pathlib import Path
 
 from spacy_bioner.corpora.common import malformed
 from spacy_bioner.errors import BionerError, Errors
-from spacy_bioner.kb.entry import Entry, common_id
+from spacy_bioner.kb.entry import SCOPES, Entry, common_id
 
 
 @dataclass
@@ -96,10 +96,22 @@ def _parse(data: bytes, path: Path) -> Iterator[Entry]:
         if not line:
             continue
         try:
-            yield Entry(**json.loads(line))
+            yield _checked(Entry(**json.loads(line)))
         except (ValueError, TypeError) as error:
             problem = f"no entry of a knowledge base ({error})"
             raise malformed(path, number, problem) from None
+
+
+def _checked(entry: Entry) -> Entry:
+    """Raises TypeError or ValueError for what a hand may have written."""
+    texts = [entry.id, entry.name, entry.label, *entry.xrefs, *entry.synonyms]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("`id`, `name`, `label`, `xrefs` and `synonyms` are strings")
+    if not isinstance(entry.synonyms, dict):
+        raise TypeError("`synonyms` must say the scope of each")
+    if unknown := set(entry.synonyms.values()) - set(SCOPES):
+        raise ValueError(f"the scopes are {', '.join(SCOPES)}, not {unknown}")
+    return entry
 
 
 def _packed(path: Path) -> bool:

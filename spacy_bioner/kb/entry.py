@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 # From the closest to the preferred name to the loosest. `mention`: how a corpus
 # writes it, which may be an abbreviation or half of a name.
 SCOPES = ("exact", "narrow", "broad", "related", "mention")
+OBO = "http://purl.obolibrary.org/obo/"
 MESH = re.compile(r"[CD]\d{6}(\d{3})?")
 DATED = re.compile(r"_\d{4}_\d\d_\d\d$")  # SNOMEDCT_US_2025_09_01
 SEVERAL = re.compile(r"[|;,+*\s]")  # between the identifiers of one mention
@@ -62,8 +63,11 @@ class Entry:
 
 def common_id(identifier: str) -> str:
     """One spelling of an identifier, whatever the source: `MIM:1` -> `OMIM:1`,
-    `D003110` -> `MESH:D003110`, `SNOMEDCT_US_2025_09_01:7` -> `SNOMEDCT_US:7`."""
-    identifier = identifier.strip(" \t,;")
+    `D003110` -> `MESH:D003110`, `SNOMEDCT_US_2025_09_01:7` -> `SNOMEDCT_US:7`,
+    `<http://purl.obolibrary.org/obo/CL_0000540>` -> `CL:0000540`."""
+    identifier = identifier.strip(" \t,;<>")
+    if identifier.startswith(OBO):
+        identifier = identifier.removeprefix(OBO).replace("_", ":", 1)
     if MESH.fullmatch(identifier):
         return f"MESH:{identifier}"
     prefix, colon, local = identifier.partition(":")

@@ -17,7 +17,8 @@ SPELLED = (
 )
 GREEK = dict(zip(LETTERS, SPELLED.split(), strict=True))
 # Without x, which is a chromosome more often than ten.
-ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7"}
+NUMBERS = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv"
+ROMAN = {word: str(i) for i, word in enumerate(NUMBERS.split(), 1) if word != "x"}
 # Without a, which tells hepatitis A from hepatitis.
 FILLERS = {"an", "and", "by", "due", "for", "from", "in", "of", "on", "or", "the", "to"}
 FILLERS |= {"with"}

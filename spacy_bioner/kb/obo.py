@@ -31,8 +31,8 @@ def read(path: Path) -> Iterator[Entry]:
                 yield entry
             entry, in_term = None, line.strip() == "[Term]"
             continue
-        tag, _, value = line.partition(": ")
-        if not in_term or not value.strip():
+        tag, _, value = (part.strip() for part in line.partition(":"))
+        if not in_term or not value or tag.startswith("!"):
             continue
         if tag == "id":
             entry = Entry(common_id(_plain(value)), "")

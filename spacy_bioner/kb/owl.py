@@ -24,7 +24,6 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-OBO = "http://purl.obolibrary.org/obo/"
 IN_OWL = "http://www.geneontology.org/formats/oboInOwl#"
 LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 DEPRECATED = "http://www.w3.org/2002/07/owl#deprecated"
@@ -58,7 +57,7 @@ def read(path: Path) -> Iterator[Entry]:
             others.add(_iri(tokens[0], prefixes))
         elif keyword == "AnnotationAssertion" and len(tokens) >= 3:
             name, subject = (_iri(token, prefixes) for token in tokens[:2])
-            entry = entries.setdefault(subject, Entry(_identifier(subject), ""))
+            entry = entries.setdefault(subject, Entry(common_id(subject), ""))
             _annotate(entry, name, _value(tokens[2], prefixes))
     yield from (entry for iri, entry in entries.items() if iri not in others)
 
@@ -109,10 +108,3 @@ def _value(token: str, prefixes: dict[str, str]) -> str:
     if token.startswith('"'):
         return re.sub(r"\\(.)", r"\1", token[1:-1])
     return _iri(token, prefixes)
-
-
-def _identifier(iri: str) -> str:
-    """`…/obo/CL_0000540` -> `CL:0000540`; other IRIs as they are."""
-    if iri.startswith(OBO):
-        return common_id(iri.removeprefix(OBO).replace("_", ":", 1))
-    return iri

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -24,18 +25,19 @@ from spacy_bioner.links import Candidate
 
 # Names of a corpus's entry stand in the order of their frequency: none is a synonym.
 RANKS = {scope: rank for rank, scope in enumerate(SCOPES, 1)} | {"mention": 0}
+BETWEEN = re.compile(r"(?<=\D) | (?=\D)")
 DIGITS = 6  # of a score that count: sums of the same terms may differ further on
 
 
 class TermIndex:
     """The identifiers whose names are most like a text.
 
-    A name that is the same but for spelling and the order of its words (`fold`) has the
-    score 1; any other the mean of two cosines, of the trigrams and of the words that it
-    shares with the text, rare ones weighing more. Of equal scores wins the name that is
-    spelled more alike, then the preferred name and the closer synonym, then the entry
-    that comes first in the knowledge base, then the kind that is wanted more, then the
-    identifier that the knowledge base has first.
+    A name that is the same but for spelling (`fold`), the order of its words, or a
+    space between two of them has the score 1; any other the mean of two cosines, of the
+    trigrams and of the words that it shares with the text, rare ones weighing more. Of
+    equal scores wins the name that is spelled more alike, then the preferred name and
+    the closer synonym, then the entry that comes first in the knowledge base, then the
+    kind that is wanted more, then the identifier that the knowledge base has first.
 
     kb (KnowledgeBase): Entries without an identifier are left out.
     prefixes (list): The kinds of identifier to give (`MESH`), the most wanted first.
@@ -69,7 +71,8 @@ class TermIndex:
         self.words = SparseIndex(*_features(folded), len(folded))
         self.same: dict[str, list[int]] = defaultdict(list)
         for row, words in enumerate(folded):
-            self.same[_bag(words)].append(row)
+            for key in _spellings(words):
+                self.same[key].append(row)
 
     def nearest(
         self, text: str, k: int, types: Iterable[str] | None = None
@@ -103,7 +106,8 @@ class TermIndex:
         trigrams = self.trigrams.scores(" ".join(words))
         scores = (trigrams + self.words.cosines(_keys(words))) / 2
         scores = np.round(scores, DIGITS)
-        scores[self.same.get(_bag(words), [])] = 1.0
+        for key in _spellings(words):
+            scores[self.same.get(key, [])] = 1.0
         return scores if types is None else np.where(self._mask(types), scores, 0.0)
 
     def _mask(self, types: Iterable[str]) -> Bools:
@@ -161,5 +165,7 @@ def _keys(words: Iterable[str]) -> Keys:
     return np.array([get_string_id(word) for word in words], dtype="uint64")
 
 
-def _bag(words: Iterable[str]) -> str:
-    return " ".join(sorted(words))
+def _spellings(words: Sequence[str]) -> set[str]:
+    """What the same name gives in any order of its words, and with or without a space
+    or hyphen where they meet (`IL-2`, `IL2`), but between numbers."""
+    return {" ".join(sorted(words)), BETWEEN.sub("", " ".join(words))}

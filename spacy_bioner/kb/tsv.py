@@ -4,6 +4,7 @@ Ontology, CTD or ROBOT."""
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ COLUMNS = {
     "xrefs": ("xrefs", "xref", "altids", "altdiseaseids"),
     "obsolete": ("obsolete", "deprecated"),
 }
+SUFFIX = re.compile(r'(?<=.)"(@[\w-]+|\^\^\S+)$')  # a literal's language or type
 MEANING = {name: meaning for meaning, names in COLUMNS.items() for name in names}
 
 
@@ -34,7 +36,7 @@ def read(path: Path) -> Iterator[Entry]:
     columns: list[str] | None = None
     width = 0
     for number, line in read_lines(path):
-        fields = [_unquote(field) for field in line.split("\t")]
+        fields = [_plain(field) for field in line.split("\t")]
         if columns is None:
             columns, width = _header(fields), len(fields)
             if columns is None and line.strip() and not line.startswith("#"):
@@ -43,7 +45,11 @@ def read(path: Path) -> Iterator[Entry]:
             if len(fields) > width:
                 problem = f"{len(fields)} fields, but the header has {width}"
                 raise malformed(path, number, problem)
-            yield _to_entry(dict(zip(columns, fields, strict=False)))
+            row: dict[str, list[str]] = defaultdict(list)
+            for meaning, field in zip(columns, fields, strict=False):
+                if field:
+                    row[meaning].append(field)
+            yield _to_entry(row)
     if columns is None:
         known = ", ".join(COLUMNS["name"])
         raise BionerError(Errors.B903.format(path=path, known=known))
@@ -53,25 +59,32 @@ def _header(fields: list[str]) -> list[str] | None:
     """What each column holds ("" for any other); None if this is no header."""
     names = [re.sub("[^a-z]", "", field.lower()) for field in fields]
     columns = [MEANING.get(name, "") for name in names]
+    if columns.count("name") > 1 and "label" in names and "type" not in columns:
+        columns[names.index("label")] = "type"  # beside a name it is what NER calls so
     return columns if "name" in columns else None
 
 
-def _to_entry(row: dict[str, str]) -> Entry:
+def _to_entry(row: dict[str, list[str]]) -> Entry:
+    """row (dict): What is not empty, by meaning. Where several columns mean the same,
+    the first one rules; further names are synonyms."""
+    first = {meaning: fields[0] for meaning, fields in row.items()}
+    names = [clean(name) for name in row.get("name", [""])]
     entry = Entry(
-        common_id(row.get("id", "")),
-        clean(row["name"]) if "name" in row else "",
-        clean(row.get("type", "")),
-        obsolete=row.get("obsolete", "").lower() in ("true", "1", "yes"),
+        common_id(first.get("id", "")),
+        names[0],
+        clean(first.get("type", "")),
+        obsolete=first.get("obsolete", "").lower() in ("true", "1", "yes"),
     )
-    for text in row.get("synonyms", "").split("|"):
+    for text in [*names[1:], *"|".join(row.get("synonyms", ())).split("|")]:
         entry.add_synonym(clean(text), "exact")
-    for identifier in re.split(r"[|\s]+", row.get("xrefs", "")):
+    for identifier in re.split(r"[|\s]+", "|".join(row.get("xrefs", ()))):
         entry.add_xref(identifier)
     return entry
 
 
-def _unquote(field: str) -> str:
-    field = field.strip()
+def _plain(field: str) -> str:
+    """Without quotes, nor what SPARQL writes behind them: `"neuron"@en` -> `neuron`."""
+    field = SUFFIX.sub('"', field.strip())
     if len(field) > 1 and field[0] == field[-1] == '"':
         return field[1:-1].replace('""', '"')
     return field

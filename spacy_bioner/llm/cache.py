@@ -10,6 +10,8 @@ from typing import Any
 
 import srsly
 
+from ..errors import BionerError, Errors
+
 
 class PromptCache:
     """A file with one answer a line, found by all that led to it.
@@ -17,8 +19,8 @@ class PromptCache:
     Several threads and processes may write to one file. It holds what the model said,
     so mostly the text: it is readable for its owner only.
 
-    path (Path): The file, made with its folder when the first answer comes; None: keep
-        nothing.
+    path (Path): The file, made with its folder before the first answer comes; None:
+        keep nothing.
     """
 
     def __init__(self, path: str | Path | None) -> None:
@@ -37,6 +39,17 @@ class PromptCache:
         """The answer, or None."""
         return self._loaded().get(key)
 
+    def check(self) -> None:
+        """Call it before a prompt is paid for.
+
+        Raises BionerError if the answer could not be kept.
+        """
+        try:
+            self._append(b"")
+        except OSError as error:
+            problem = Errors.B722.format(path=self.path, error=error.strerror)
+            raise BionerError(problem) from None
+
     def add(self, key: str, answer: str) -> None:
         """Keep an answer, at once."""
         if self.path is None:
@@ -45,13 +58,17 @@ class PromptCache:
         line = srsly.json_dumps({"key": key, "answer": answer}) + "\n"
         with self._lock:
             answers[key] = answer
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            file = os.open(self.path, flags, 0o600)
-            try:
-                os.write(file, ("\n" + line).encode("utf8"))
-            finally:
-                os.close(file)
+            self._append(("\n" + line).encode("utf8"))
+
+    def _append(self, data: bytes) -> None:
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(file, data)
+        finally:
+            os.close(file)
 
     def _loaded(self) -> dict[str, str]:
         with self._lock:

@@ -126,6 +126,7 @@ class LocalCausal:
         """Generate, the longest prompts first, and keep what ended."""
         if not prompts:
             return
+        self.cache.check()
         _, tokenizer = self.load()
         rows = {
             key: prompt_ids(tokenizer, [{"role": "user", "content": prompt}])

@@ -162,6 +162,7 @@ class OpenAICompatible:
         found = self.cache.get(key)
         if found is not None:
             return found
+        self.cache.check()
         try:
             found = self._ask(request, stop)
         except Unusable as problem:
@@ -175,17 +176,21 @@ class OpenAICompatible:
 
     def _ask(self, request: dict[str, Any], stop: Event) -> str:
         """Raises Unusable if the last try fails too."""
-        attempt = 1
+        attempt, cut = 1, None
         while True:
             try:
                 return read_answer(self._post(request))
             except Unusable as problem:
+                limits = {k: 2 * request[k] for k in LIMITS if request.get(k)}
+                if problem.cut is not None:
+                    cut, request = problem, {**request, **limits}
                 pause = min(self.wait * 2 ** (attempt - 1), LONGEST_WAIT)
                 if attempt == self.tries or stop.wait(max(pause, problem.wait)):
                     raise
-                if problem.cut is not None:
-                    limits = {k: 2 * request[k] for k in LIMITS if request.get(k)}
-                    request = {**request, **limits}
+            except BionerError:
+                if cut is None:
+                    raise
+                raise cut from None  # a greater length is what the server refuses
             attempt += 1
 
     def _post(self, request: dict[str, Any]) -> requests.Response:
@@ -240,7 +245,7 @@ def read_answer(response: requests.Response) -> str:
             "model's config, or lower max_chars in the task's",
             cut=content,
         )
-    return content
+    return content.encode("utf8", "replace").decode("utf8")  # no half of a surrogate
 
 
 def said(response: requests.Response) -> str:

@@ -52,7 +52,7 @@ BULLET = re.compile(rf"[\s>*#`_\-•·]*(?:\d+[.)、]\s*)?[\s{QUOTES}]*")
 FENCE = re.compile(r"```\w*$")
 NO_MENTION = {"none", "n/a", "[]", "无", "没有"}
 MOST_PAIRS = 50_000  # of equal words in answer and text, to compare each with each
-LOOKALIKES = str.maketrans("‐‑‒–—−“”„‘’‚。", "------\"\"\"'''.")
+LOOKALIKES = str.maketrans("‐‑‒–—−“”„‘’‚。【】〔〕", "------\"\"\"'''.[][]")
 
 
 @dataclass
@@ -210,10 +210,12 @@ def _lines(
         line = line.strip()
         if not line or FENCE.match(line):
             continue
-        if _fold(line.strip(".。*` ")) in NO_MENTION:
+        goes_on = label and _squeeze(body + line) in squeezed
+        nothing = _fold(line.strip(".。*` ")) in NO_MENTION
+        if nothing and not (goes_on and body):  # unless the text itself says so
             report.answered = True
             continue
-        if label and _squeeze(body + line) in squeezed:
+        if goes_on:
             body = f"{body}\n{line}" if body else line
             continue
         if label:
@@ -285,7 +287,7 @@ def _read(line: str, text: str, report: Report) -> set[tuple[int, int]]:
     symbols = _symbols(line)
     copy, marks = _split(symbols, frozenset())
     if copy != text:
-        symbols = _symbols(_square(line, text, report))
+        symbols = _bared(_symbols(_square(line, text, report)), text)
         own = _own_brackets(symbols, text)
         report.repaired["literal_brackets"] += len(own)
         copy, marks = _split(symbols, own)
@@ -299,12 +301,22 @@ def _read(line: str, text: str, report: Report) -> set[tuple[int, int]]:
 
 
 def _square(line: str, text: str, report: Report) -> str:
-    """Square brackets for those of another kind that the text does not have."""
+    """Square brackets for those of another kind, where there are more than the text
+    has."""
     for opening, closing in OTHER_BRACKETS:
-        if opening in line and opening not in text and closing not in text:
+        if line.count(opening) > text.count(opening):
             report.repaired["brackets"] += line.count(opening)
             line = line.replace(opening, "[").replace(closing, "]")
     return line
+
+
+def _bared(symbols: list[Symbol], text: str) -> list[Symbol]:
+    """Without the backslashes before brackets, where these are more than the text has:
+    some models escape their marks too."""
+    escaped = [symbol for symbol in symbols if symbol.escaped and symbol.char in "[]"]
+    if len(escaped) <= sum(map(_fold(text).count, "[]")):
+        return symbols
+    return [s if s.char not in "[]" else Symbol(s.char, False) for s in symbols]
 
 
 def _own_brackets(symbols: list[Symbol], text: str) -> frozenset[int]:
@@ -314,7 +326,7 @@ def _own_brackets(symbols: list[Symbol], text: str) -> frozenset[int]:
     all are aligned with it; of brackets that stand together the inner ones, as a mark
     goes around what it marks.
     """
-    if "[" not in text and "]" not in text:
+    if not set("[]") & set(_fold(text)):
         return frozenset()
     copy = "".join(symbol.char for symbol in symbols)
     ours, theirs = _words(copy), _words(text)
@@ -400,7 +412,8 @@ def _place(
 
 
 def _words(text: str) -> list[Word]:
-    return [(m.start(), m.end(), _fold(m[0])) for m in WORD.finditer(text)]
+    """Cut after folding, so that `Ca²⁺` is cut as `Ca2+` is."""
+    return [(m.start(), m.end(), m[0]) for m in WORD.finditer(_fold(text))]
 
 
 def _runs(ours: list[Word], theirs: list[Word]) -> list[Run]:

@@ -60,6 +60,57 @@ def test_tsv_with_its_header_in_a_comment(sources):
     assert fever.xrefs == ["OMIM:1", "DO:DOID:2"]
 
 
+@pytest.mark.parametrize(
+    ("table", "entry"),
+    [
+        ("id\tname\tlabel\nX:1\tgout\tDISEASE", Entry("X:1", "gout", "DISEASE")),
+        (
+            "id\tlabel\tpreferred name\ttype\nX:1\tgout\tgouty\tDIS",
+            Entry("X:1", "gout", "DIS", {"gouty": "exact"}),
+        ),
+        (
+            "id\tconcept id\tname\tsynonyms\taliases\txrefs\tAlt IDs\n"
+            "X:1\t\tgout\tpodagra|old gout\ttophus\tMESH:D1\t",
+            Entry(
+                "X:1",
+                "gout",
+                synonyms=dict.fromkeys(["podagra", "old gout", "tophus"], "exact"),
+                xrefs=["MESH:D1"],
+            ),
+        ),
+        (
+            '?cls\t?label\n<http://purl.obolibrary.org/obo/X_1>\t"a ""b"" cell"@en-GB',
+            Entry("X:1", 'a "b" cell'),
+        ),
+        ('?cls\t?label\nX:1\t"7"^^<http://e.org/int>', Entry("X:1", "7")),
+        ("id\tname\nX:1\t@en", Entry("X:1", "@en")),
+    ],
+)
+def test_columns_that_mean_the_same_lose_nothing(tmp_path, table, entry):
+    path = tmp_path / "a.tsv"
+    path.write_text(table)
+    assert list(tsv.read(path)) == [entry]
+
+
+def test_obo_without_or_with_more_white_space(tmp_path):
+    text = """[Term]
+! editor: me
+id:X:1
+name:  gout
+synonym:  "podagra" EXACT []
+
+[Term]
+id: X:2
+name: sand
+is_obsolete:true
+"""
+    path = tmp_path / "a.obo"
+    path.write_text(text)
+    gout, sand = obo.read(path)
+    assert gout == Entry("X:1", "gout", synonyms={"podagra": "exact"})
+    assert sand.obsolete
+
+
 def test_corpus(tmp_path):
     nlp = spacy.blank("en")
     doc = nlp("Stone fever, stone  fever and SF: stone fever; rust or sand fever")
@@ -115,6 +166,7 @@ def test_malformed(tmp_path, reader, text, message):
         ("MeSH:D003110", "MESH:D003110"),
         ("UMLS_CUI:C0006826", "UMLS:C0006826"),
         ("DOID:4", "DOID:4"),
+        ("<http://purl.obolibrary.org/obo/CL_0000540>", "CL:0000540"),
     ],
 )
 def test_identifiers_have_one_form(identifier, common):

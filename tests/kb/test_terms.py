@@ -23,6 +23,7 @@ from spacy_bioner.kb.fold import fold
         ("biopsies, viruses, gas, virus, meningitis, loss", "biopsy viruse gas virus "
          "meningitis loss"),
         ("factor V, X-linked", "factor 5 x linked"),
+        ("factor XI, type VIII", "factor 11 type 8"),
         ("hepatitis A", "hepatitis a"),
         ("of the", "of the"),
         ("four hours", "four hor"),
@@ -55,6 +56,16 @@ def test_same_words_score_one_whatever_their_order():
         best, other = found(index, text)
         assert best == ("T:1", 1.0) and other[0] == "T:2" and other[1] < 1
     assert found(index, "xyz") == found(index, "") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("IL-2", "IL2"), ("NF-kappaB", "NF-κB"), ("TNFalpha", "TNFα"), ("HER2", "HER-2")],
+)
+def test_a_space_or_hyphen_makes_no_other_name(name, text):
+    index = make_index(Entry("T:1", name), Entry("T:2", f"{name}0"))
+    assert found(index, text)[0] == ("T:1", 1.0)
+    assert found(make_index(Entry("T:1", "type 1 2")), "type 12")[0][1] < 1
 
 
 def test_equal_scores_spelling_then_closeness_then_order():

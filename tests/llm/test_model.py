@@ -127,6 +127,18 @@ def test_a_cut_answer_may_be_kept_but_not_for_the_next_time(server, tmp_path):
     assert ask(server, PROMPT, **settings) == [ANSWER]
 
 
+@pytest.mark.parametrize("keep_cut", [True, False])
+def test_a_limit_that_the_server_refuses(server, keep_cut):
+    """As vLLM does where it goes beyond the model's context."""
+    server.faults.extend(["cut", 400])
+    settings = {"config": {"max_tokens": 10}, "keep_cut": keep_cut}
+    if keep_cut:
+        assert ask(server, PROMPT, **settings) == [ANSWER[: len(ANSWER) // 2]]
+    else:
+        with pytest.raises(BionerError, match="B707.*raise max_tokens"):
+            ask(server, PROMPT, **settings)
+
+
 def test_one_failure_ends_the_others_waiting(server):
     server.faults.extend([500, 400])
     before = time.monotonic()
@@ -201,6 +213,21 @@ def test_the_same_request_is_sent_once(server, tmp_path):
         assert ask(server, PROMPT, "Text: none", cache=str(path)) == [ANSWER, "NONE"]
     assert len(server.requests) == 2
     assert path.stat().st_mode & 0o077 == 0  # the owner's only
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BionerError, match="B722"):
+        ask(server, PROMPT, cache=str(tmp_path / "file" / "answers.jsonl"))
+    assert not server.requests
+
+
+def test_half_of_a_surrogate_pair_in_an_answer(server, tmp_path):
+    server.reply = lambda prompt: "DISEASE: \ud83d"
+    cache = str(tmp_path / "answers.jsonl")
+    assert ask(server, PROMPT, cache=cache) == ["DISEASE: ?"]
+    assert ask(server, PROMPT, cache=cache) == ["DISEASE: ?"]
+    assert len(server.requests) == 1
 
 
 def test_another_model_or_parameter_is_another_request(server, tmp_path):

@@ -270,6 +270,39 @@ def test_chinese():
     )  # which of the two?
 
 
+def test_what_the_text_itself_says_ends_no_answer():
+    text = "PMH:\nasthma\nSurgery:\nNone.\nFH:\ndiabetes"
+    answer = "DISEASE: PMH:\n[asthma]\nSurgery:\nNone.\nFH:\n[diabetes]"
+    assert mentions(answer, text) == (
+        [("DISEASE", "asthma"), ("DISEASE", "diabetes")],
+        {},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "found"),
+    [
+        ("a lung tumor", r"DISEASE: a \[lung tumor\]", ["lung tumor"]),
+        ("a lung tumor", r"DISEASE: a \[lung\] [tumor]", ["lung", "tumor"]),
+        (
+            "raised [Ca2+]i and aspirin",
+            r"DISEASE: Raised \[\[Ca2+\]i\] and \[aspirin\]",
+            ["[Ca2+]i", "aspirin"],
+        ),
+        ("患者［男性］有糖尿病", "DISEASE: 患者[男性]有[糖尿病]", ["糖尿病"]),
+        ("【主诉】头痛3天,糖尿病", "DISEASE: [主诉]头痛3天,[糖尿病]", ["糖尿病"]),
+        ("【主诉】头痛3天，糖尿病", "DISEASE: 【主诉】头痛3天,【糖尿病】", ["糖尿病"]),
+        (
+            "raised Ca²⁺ in HbA₁c",
+            "DISEASE: raised [Ca2+] in [HbA1c]",
+            ["Ca²⁺", "HbA₁c"],
+        ),
+    ],
+)
+def test_marks_and_signs_written_another_way(text, answer, found):
+    assert [surface for _, surface in mentions(answer, text)[0]] == found
+
+
 def test_order_tells_places_apart():
     text = "At rest mild pain . Later mild pain ."
     answer = "DISEASE: At rest mild pain . Then mild [pain] ."
