@@ -52,6 +52,13 @@ def test_tasks_and_schedule_from_outside(path):
     assert final == "corpus/mine/dev.spacy"
 
 
+def test_a_fixed_learning_rate_is_no_schedule_to_fit():
+    config = load_config(GERBERA[0])
+    config["training"]["optimizer"]["learn_rate"] = 0.01
+    training = fit_schedule(config, 200)["training"]
+    assert (training["max_steps"], training["optimizer"]["learn_rate"]) == (200, 0.01)
+
+
 @pytest.mark.parametrize("name", ["nested", "filter", "nested_zh", "instruct"])
 def test_tasks_from_outside_for_every_component(name):
     config = load_config(ROOT / "configs" / f"{name}.cfg")

@@ -60,7 +60,8 @@ def calibrate_cli(
 def calibrate_heads(
     nlp: Language, name: str, ner: GerberaNER, corpus, owners: bool
 ) -> bool:
-    """Fit a `gerbera_ner`. RETURNS (bool): Whether any corpus is one of its heads'."""
+    """Fit a `gerbera_ner`. RETURNS (bool): Whether any corpus is one of its heads' and
+    annotated."""
     from spacy_bioner.training.calibration import (
         choose_owners,
         fit_temperatures,
@@ -69,7 +70,10 @@ def calibrate_heads(
 
     if not ner.heads.keys() & corpus.sources.keys():
         return False
-    scored = list(score_heads_of(nlp, name, corpus(nlp)))
+    annotated = (e for e in corpus(nlp) if e.reference.has_annotation("ENT_IOB"))
+    scored = list(score_heads_of(nlp, name, annotated))
+    if not scored:
+        return False
     ner.cfg["temperatures"] |= fit_temperatures(ner, scored)
     typer.echo(f"{name}: temperatures {ner.cfg['temperatures']}")
     if owners:

@@ -122,7 +122,7 @@ def evaluate(
     RETURNS (dict): `own`, the figures of the head named `task`, and `calibration`,
         the expected calibration error of its scores, where there is such a head;
         `ents`, those of `doc.ents` on the labels that both `doc.ents` and the corpus
-        know.
+        know, if any.
     """
     is_general = task in tagger.cfg["general"]
     key, head_labels = tagger.cfg["spans_key"], set(tagger.heads.get(task, ()))
@@ -134,14 +134,14 @@ def evaluate(
         group = doc.spans[key]
         rows = zip(group, group.attrs["heads"], group.attrs["scores"], strict=True)
         found = {place_of(span): float(score) for span, h, score in rows if h == task}
-        own.add(set(found), only(gold, head_labels))
+        own.add(set(found), gold)
         scored += [(score, place in gold) for place, score in found.items()]
         merged.add(only(map(place_of, doc.ents), shared), only(gold, shared))
     result: dict[str, Any] = {}
     if head_labels:
         result["own"] = own.to_json()
         result["calibration"] = calibration_error(scored)
-    if not is_general:
+    if shared and not is_general:
         result["ents"] = merged.to_json()
     return result
 
@@ -149,9 +149,11 @@ def evaluate(
 def list_gold(
     nlp: Language, path: Path, task: str | None
 ) -> Iterator[tuple[Doc, Spans]]:
-    """Every document as raw text through the pipeline's tokenizer, and its gold: all
-    mentions, overlapping ones too, where `convert` kept them."""
+    """Every annotated document as raw text through the pipeline's tokenizer, and its
+    gold: all mentions, overlapping ones too, where `convert` kept them."""
     for reference in read_docs(path, nlp.vocab):
+        if GOLD_KEY not in reference.spans and not reference.has_annotation("ENT_IOB"):
+            continue
         gold = reference.spans.get(GOLD_KEY, reference.ents)
         doc = nlp.make_doc(reference.text)
         set_task(doc, task)

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from spacy.cli._util import parse_config_overrides, setup_gpu
+from spacy.cli._util import (
+    parse_config_overrides,
+    setup_gpu,
+    show_validation_error,
+)
 from spacy.util import load_config, load_config_from_str
 
 from spacy_bioner.cli._util import friendly_errors, parse_names
@@ -37,12 +41,13 @@ def train_cli(
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor")
     setup_gpu(gpu_id)
     overrides = parse_config_overrides(ctx.args)
-    config = load_config(config_path, interpolate=False)
-    if targets:
-        config = choose_tasks(config, parse_names(targets), parse_names(general))
-    if steps:
-        config = fit_schedule(config, steps)
-    # Last, or a mixing weight of the user's went with those of the config.
-    config = load_config_from_str(config.to_str(interpolate=False), overrides)
-    output.mkdir(parents=True, exist_ok=True)
-    train(config, output, use_gpu=gpu_id, resume=not restart)
+    with show_validation_error(config_path):
+        config = load_config(config_path, interpolate=False)
+        if targets:
+            config = choose_tasks(config, parse_names(targets), parse_names(general))
+        if steps:
+            config = fit_schedule(config, steps)
+        # Last, or a mixing weight of the user's went with those of the config.
+        config = load_config_from_str(config.to_str(interpolate=False), overrides)
+        output.mkdir(parents=True, exist_ok=True)
+        train(config, output, use_gpu=gpu_id, resume=not restart)

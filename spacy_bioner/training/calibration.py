@@ -46,8 +46,9 @@ def score_heads_of(nlp: Language, name: str, examples: Iterable[Example]):
 
 
 def fit_temperatures(ner, scored: list[tuple[Example, dict]]) -> dict[str, float]:
-    """For each head the temperature under which its dev spans' scores are likeliest."""
-    found = {}
+    """For each head the temperature under which its dev spans' scores are likeliest;
+    none where it found no span."""
+    found: dict[str, float] = {}
     for head, labels in ner.heads.items():
         rows = [
             (by_head[head], gold_tags(example, labels))
@@ -56,7 +57,9 @@ def fit_temperatures(ner, scored: list[tuple[Example, dict]]) -> dict[str, float
         ]
         if rows:
             logits, gold = zip(*rows, strict=True)
-            found[head] = fit_temperature(logits, gold, labels)
+            temperature = fit_temperature(logits, gold, labels)
+            if temperature is not None:
+                found[head] = temperature
     return found
 
 
@@ -64,7 +67,7 @@ def fit_temperature(
     logits: Sequence[NDArray[np.float32]],
     gold: Sequence[NDArray[np.int64]],
     labels: Sequence[str],
-) -> float:
+) -> float | None:
     """The temperature of least negative log likelihood, to two digits.
 
     What is fitted is what a user reads: the score of a span, as the probability that
@@ -73,7 +76,7 @@ def fit_temperature(
     logits (sequence): (tokens, tags) of each document.
     gold (sequence): (tokens,) of each document, unknown tags below 0; spans that touch
         such tokens do not count.
-    RETURNS (float): 1.0 where no span was found.
+    RETURNS (float): None where no span was found.
     """
     correct = np.array(
         [
@@ -83,7 +86,7 @@ def fit_temperature(
         ]
     )
     if not len(correct):
-        return 1.0
+        return None
 
     def loss(temperature: float) -> float:
         found = decode_spans(logits, labels, temperature)
@@ -109,7 +112,8 @@ def _known(spans: list[ScoredSpan], gold: NDArray[np.int64]) -> list[ScoredSpan]
 def choose_owners(ner, scored: list[tuple[Example, dict]]) -> dict[str, str]:
     """For each label that `doc.ents` has: one head that knows it, or the average of
     all that do, whichever is best in mean F over the corpora that annotate it. A label
-    that the examples' corpora do not annotate keeps its owner."""
+    that the examples' corpora do not annotate keeps its owner, as does one of which no
+    choice is better."""
     owners = {label: "+".join(heads) for label, heads in ner.owners.items()}
     tasks = {get_task(example.reference) for example, _ in scored}
     annotated = {x for head, own in ner.heads.items() if head in tasks for x in own}
@@ -120,6 +124,7 @@ def choose_owners(ner, scored: list[tuple[Example, dict]]) -> dict[str, str]:
             if label in labels and head not in ner.cfg["general"]
         ]
         options = [*heads, "+".join(heads)] if len(heads) > 1 else heads
+        options = [owners[label], *options]  # of equals the first is taken
         owners[label] = max(options, key=lambda o: _mean_f(ner, scored, label, o))
     return owners
 

@@ -16,6 +16,7 @@ from spacy.language import Language
 from spacy.training import Example
 from spacy.util import minibatch
 
+from ..task import set_task
 from .gold import Rows, find_gold
 
 STEPS = 50  # of Newton's method; it converges in less than ten
@@ -66,6 +67,8 @@ def choose_spans(nlp: Language, name: str, examples: Iterable[Example]) -> Chose
     before = nlp.pipe_names[: nlp.pipe_names.index(name)]
     scored, truth, total = [np.zeros(0, "float32")], [np.zeros((2, 0), bool)], 0
     for batch in minibatch(examples, 32):
+        for example in batch:  # else a tagger would find nothing in foreign text
+            set_task(example.predicted, None)
         with nlp.select_pipes(enable=before):
             docs = list(nlp.pipe([example.predicted for example in batch]))
         for judged, doc, example in zip(pipe.predict(docs), docs, batch, strict=True):

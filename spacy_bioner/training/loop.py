@@ -14,6 +14,7 @@ import random
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import (
+    clean_output_dir,
     create_before_to_disk_callback,
     create_evaluation_callback,
     train_while_improving,
@@ -34,6 +36,7 @@ from thinc.api import Config, Optimizer, fix_random_seed
 from ..errors import BionerError, Errors
 from .memory import bound_memory, give_back
 
+MEMORY = ("mom1", "mom2", "nr_update", "averages")  # of thinc's optimizers
 CHECKPOINT, PREVIOUS = "checkpoint", "checkpoint.old"
 TIDY = 100  # steps between two tidyings of the memory
 
@@ -68,10 +71,15 @@ def train(
             shutil.rmtree(checkpoint, ignore_errors=True)
     nlp = init_nlp(config, use_gpu=use_gpu)
     progress, config = Progress(), nlp.config.copy()
-    for checkpoint in [path for path in saved if path.exists()][:1]:
+    found = [path for path in saved if path.exists()]
+    if not found:
+        clean_output_dir(output)
+    for checkpoint in found[:1]:
         _check_is_of(checkpoint, config)
-        settings = _settings(nlp)
+        settings, labels = _settings(nlp), _labels(nlp)
         nlp.from_disk(checkpoint / "pipeline")
+        if _labels(nlp) != labels:
+            raise BionerError(Errors.B403.format(path=checkpoint, what="labels"))
         nlp.config = config  # the checkpoint's own may be older
         for name, values in settings.items():
             _cfg(nlp.get_pipe(name)).update(values)
@@ -91,8 +99,16 @@ def _check_is_of(checkpoint: Path, config: Config) -> None:
 
 
 def _identity(config: Config) -> dict[str, Any]:
-    """What makes two trainings the same; paths do not."""
+    """What makes two trainings the same; paths do not. Settings of a model are in it:
+    one that is there already does not take others."""
+    training = config["training"]
     return {
+        "seed": training["seed"],
+        "optimizer": training["optimizer"].get("@optimizers"),
+        "models": {
+            name: _without_names(settings.get("model"))
+            for name, settings in config["components"].items()
+        },
         "components": {
             name: settings.get("factory")
             for name, settings in config["components"].items()
@@ -103,6 +119,17 @@ def _identity(config: Config) -> dict[str, Any]:
         },
         "start": config["initialize"],
     }
+
+
+def _without_names(block: Any) -> Any:
+    """A config's block without what names a folder or a model on the hub."""
+    if not isinstance(block, dict):
+        return block
+    return {k: _without_names(v) for k, v in block.items() if k != "name"}
+
+
+def _labels(nlp: Language) -> dict[str, Any]:
+    return {name: getattr(pipe, "label_data", None) for name, pipe in nlp.pipeline}
 
 
 def _settings(nlp: Language) -> dict[str, dict[str, Any]]:
@@ -144,7 +171,8 @@ class _Run:
         self.prepare: Callable = create_before_to_disk_callback(
             settings["before_to_disk"]
         )
-        fix_random_seed(settings["seed"])
+        if settings["seed"] is not None:
+            fix_random_seed(settings["seed"])
         if progress.epoch:
             restore_optimizer(self.optimizer, nlp, progress.optimizer, progress.step)
             restore_randomness(progress.randomness)
@@ -172,7 +200,8 @@ class _Run:
             annotating_components=T["annotating_components"],
             before_update=self.before_update(first),
         )
-        log, finish = T["logger"](self.nlp, sys.stdout, sys.stderr)
+        with self.trained():
+            log, finish = T["logger"](self.nlp, sys.stdout, sys.stderr)
         for _, info, _ in steps:
             self.step = info["step"] = first + info["step"]
             if self.step % TIDY == 0:
@@ -183,7 +212,16 @@ class _Run:
             if T["max_steps"] and self.step >= T["max_steps"]:
                 break
         finish()
-        self.prepare(self.nlp).to_disk(self.output / "model-last")
+        self.write(self.output / "model-last")
+
+    def trained(self) -> AbstractContextManager:
+        """The pipeline without its frozen components."""
+        return self.nlp.select_pipes(disable=self.T["frozen_components"])
+
+    def write(self, path: Path) -> None:
+        """The pipeline as it was evaluated: with averaged weights, if any."""
+        with self.nlp.use_params(self.optimizer.averages or {}):
+            self.prepare(self.nlp).to_disk(path)
 
     def before_update(self, first: int) -> Callable | None:
         """The config's own, told how many steps there were in all."""
@@ -197,9 +235,10 @@ class _Run:
         wanted = [name for name, w in self.T["score_weights"].items() if w]
         if wanted and not set(wanted) & set(info["other_scores"]):
             raise BionerError(Errors.B405.format(wanted=", ".join(wanted)))
-        update_meta(self.T, self.nlp, info)
+        with self.trained():
+            update_meta(self.T, self.nlp, info)
         last, best = self.output / "model-last", self.output / "model-best"
-        self.prepare(self.nlp).to_disk(last)
+        self.write(last)
         if info["score"] >= self.progress.best:  # of equals the last, as in spaCy
             self.progress.best = info["score"]
             shutil.rmtree(best, ignore_errors=True)
@@ -262,7 +301,8 @@ def optimizer_state(optimizer: Optimizer, nlp: Language) -> dict[str, Any]:
             for (node_id, param), value in getattr(optimizer, name).items()
             if node_id in places
         }
-        for name in ("mom1", "mom2", "nr_update")
+        for name in MEMORY
+        if getattr(optimizer, name) is not None
     }
 
 
@@ -273,7 +313,8 @@ def restore_optimizer(
     nodes = _nodes(nlp)
     for name, values in state.items():
         for (place, param), value in values.items():
-            getattr(optimizer, name)[nodes[place].id, param] = value
+            if (memory := getattr(optimizer, name)) is not None:
+                memory[nodes[place].id, param] = value
     for _ in range(step):
         optimizer.step_schedules()
 

@@ -127,13 +127,26 @@ def pretrain(
     import torch
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+    for name, value, least in (("minutes", minutes, 0), ("window", window, 3)):
+        if not value > least:
+            expected = f"more than {least}"
+            problem = Errors.BA17.format(name=name, value=value, expected=expected)
+            raise BionerError(problem)
     random.seed(seed)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True)
-    model = AutoModelForMaskedLM.from_pretrained(
-        encoder, attention_probs_dropout_prob=0.0, hidden_dropout_prob=0.0
-    )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(encoder, use_fast=True)
+        model = AutoModelForMaskedLM.from_pretrained(
+            encoder, attention_probs_dropout_prob=0.0, hidden_dropout_prob=0.0
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise BionerError(Errors.BA07.format(name=encoder, error=reason)) from None
+    limit = getattr(model.config, "max_position_embeddings", window)
+    if window > limit:
+        problem = Errors.BA18.format(window=window, name=encoder, limit=limit)
+        raise BionerError(problem)
     add_word_shapes(model.base_model)
     windows = list(cut_windows(tokenizer, texts, window))
     if not windows:

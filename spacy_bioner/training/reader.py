@@ -31,7 +31,8 @@ def create_multi_task_corpus(
 
     sources (dict): Task to a `.spacy` file or a folder of them.
     weights (dict): How often an epoch holds each corpus: 2.0 is twice, 0.5 a random
-        half, drawn anew every epoch. 1.0 where not named.
+        half, drawn anew every epoch (of `spacy train`, which reads once, the same half)
+        and at least a document of each label. 1.0 where not named.
     max_length (int): Cut documents into runs of whole sentences of at most so many
         tokens; 0 leaves them whole.
     limit (int): At most so many documents of each corpus; 0 for all.
@@ -69,9 +70,12 @@ class MultiTaskCorpus:
     def _examples(self, nlp: Language, task: str, rng) -> Iterator[Example]:
         weight = self.weights.get(task, 1.0)
         whole, part = int(weight), weight - int(weight)
+        labels: set[str] = set()  # an epoch has every label: training begins from one
         for repeat in range(whole + (part > 0)):
             for reference in self._documents(nlp, task):
-                if repeat == whole and rng.random() >= part:
+                new = labels_of(reference) - labels
+                labels |= new
+                if repeat == whole and rng.random() >= part and not new:
                     continue
                 for piece in self._pieces(reference):
                     yield make_example(nlp, piece, task)
@@ -91,6 +95,11 @@ class MultiTaskCorpus:
             return
         for start, end in sentence_runs(doc, self.max_length):
             yield cut(doc, start, end)
+
+
+def labels_of(doc: Doc) -> set[str]:
+    """Of its entities and of all its span groups."""
+    return {span.label_ for span in chain(doc.ents, *doc.spans.values())}
 
 
 def sentence_runs(doc: Doc, max_length: int) -> Iterator[tuple[int, int]]:
@@ -140,7 +149,7 @@ def cut(doc: Doc, start: int, end: int) -> Doc:
 
 def make_example(nlp: Language, reference: Doc, task: str) -> Example:
     """An example as at inference: raw text through the pipeline's tokenizer."""
-    predicted = nlp.make_doc(reference.text)
+    predicted = nlp.tokenizer(reference.text)  # `make_doc` refuses long texts
     set_task(predicted, task)
     set_task(reference, task)
     return Example(predicted, reference)

@@ -28,10 +28,10 @@ def score_heads(
 ) -> dict[str, Any]:
     """Score `doc.ents` by exact characters and label.
 
-    A document of a known task counts only the labels of that task's head: another
-    corpus's genes are no false positives in a disease corpus that never looked for
-    genes. Gold entities are counted in full, also those that no prediction could
-    align with.
+    Of what is found in a document of a known task only the labels of that task's head
+    count: another corpus's genes are no false positives in a disease corpus that never
+    looked for genes. Gold entities are counted in full, also those that no prediction
+    could align with, and those whose label the head does not know.
 
     RETURNS (dict): ents_p, ents_r, ents_f and ents_per_type over all documents;
         heads_per_task, the same for each task; heads_f, the mean F of the tasks that
@@ -46,7 +46,7 @@ def score_heads(
             continue
         task = get_task(example.reference) or get_task(example.predicted) or ""
         labels = heads.get(task)
-        gold = _characters(example.reference, labels)
+        gold = _characters(example.reference, None)
         found = _characters(example.predicted, labels)
         overall.score_set(found, gold)
         per_task[task].score_set(found, gold)

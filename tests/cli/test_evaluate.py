@@ -8,6 +8,7 @@ import pytest
 import spacy
 from spacy.cli._util import app
 from spacy.tokens import Doc, DocBin, Span
+from toy import annotate
 from typer.testing import CliRunner
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
@@ -45,6 +46,24 @@ def test_own_head_counts_all_gold(tiny_trained, corpus):
     assert own["r"] == pytest.approx(own["correct"] / own["gold"])
     assert set(own["per_type"]) <= {"CHEMICAL", "DISEASE"}
     assert 0 <= result["calibration"] <= 1
+
+
+def test_gold_whose_label_the_head_does_not_know_is_missed(
+    tiny_trained, corpus, tmp_path
+):
+    ner = tiny_trained.get_pipe("ner")
+    docs = list(DocBin().from_disk(corpus).get_docs(tiny_trained.vocab))
+    docs[-1].spans["gold"] = [*docs[-1].spans["gold"], Span(docs[-1], 0, 1, "RARE")]
+    bare = tiny_trained.make_doc("Nobody looked at this.")  # and so it does not count
+    path = tmp_path / "more.spacy"
+    DocBin(docs=[*docs, bare], store_user_data=True).to_disk(path)
+    one, two = (evaluate(tiny_trained, ner, "mixed", p) for p in (corpus, path))
+    assert two["own"]["gold"] == one["own"]["gold"] + 1
+    assert two["own"]["found"] == one["own"]["found"]
+    assert two["own"]["per_type"]["RARE"]["r"] == 0.0
+    assert two["ents"] == one["ents"]
+    DocBin(docs=[annotate(tiny_trained, "[Acid|RARE] .")]).to_disk(path)
+    assert "ents" not in evaluate(tiny_trained, ner, "unknown", path)
 
 
 def test_a_corpus_without_a_head_is_measured_on_doc_ents(tiny_trained, corpus):
@@ -86,7 +105,7 @@ def test_files(tiny_trained, corpus, tmp_path):
     ("args", "message"),
     [
         ((), "Name corpora"),
-        (("--source", "a.spacy"), "expected NAME=FILE"),
+        (("--source", "a.spacy"), "expected NAME=PATH"),
         (("--source", "a=no.spacy"), "No corpus of task 'a'"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from thinc.api import ConfigValidationError
 from typer.testing import CliRunner
 
 from spacy_bioner.cli import app
@@ -19,6 +20,13 @@ def configs(monkeypatch) -> list:
     seen: list = []
     monkeypatch.setattr(loop, "train", lambda config, *_, **__: seen.append(config))
     return seen
+
+
+def test_a_bad_setting_is_shown_as_spacy_shows_it(tmp_path):
+    arguments = ["train", str(CONFIG), str(tmp_path), "--training.dropout", "abc"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert not isinstance(result.exception, ConfigValidationError)
 
 
 def test_what_is_said_outright_wins_over_what_is_derived(configs, tmp_path):

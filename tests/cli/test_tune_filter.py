@@ -2,7 +2,7 @@
 
 import spacy
 from spacy.tokens import DocBin, Span
-from toy import TOK2VEC, annotate, example
+from toy import TOK2VEC, annotate, cnn_pipeline, example, toy_examples, train
 from typer.testing import CliRunner
 
 from spacy_bioner.cli import app
@@ -34,6 +34,19 @@ def test_settings_are_fitted_and_saved(tmp_path):
     cfg = spacy.load(tmp_path / "model").get_pipe("candidate_filter").cfg
     assert f"threshold {cfg['threshold']}" in result.output
     assert cfg["threshold"] != 0.5
+
+
+def test_candidates_of_a_tagger_before_it(tmp_path):
+    """It finds nothing in documents of a task that is not its own."""
+    make(tmp_path)
+    tagger = cnn_pipeline()
+    train(tagger, toy_examples(tagger), 40)
+    nlp = spacy.load(tmp_path / "model")
+    nlp.get_pipe("candidate_filter").cfg["candidates_key"] = "gerbera"
+    nlp.add_pipe("ner", source=tagger, first=True)
+    nlp.to_disk(tmp_path / "both")
+    result = run(tmp_path / "both", tmp_path / "dev.spacy", "--no-simulate")
+    assert result.exit_code == 0, result.output
 
 
 def test_what_it_refuses(tmp_path):

@@ -6,7 +6,7 @@ import spacy
 import srsly
 from spacy.tokens import DocBin
 from thinc.api import Config
-from toy import cnn_pipeline, toy_examples, transformer_pipeline
+from toy import annotate, cnn_pipeline, toy_examples, transformer_pipeline
 
 from spacy_bioner.errors import BionerError
 from spacy_bioner.training import loop
@@ -195,6 +195,81 @@ def test_another_training_does_not_go_on_from_a_checkpoint(tmp_path):
         loop.train(other, tmp_path / "run")
     fewer = loop.train(other, tmp_path / "run", resume=False)
     assert set(fewer.get_pipe("ner").heads) == {"diseases"}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda c: c["training"].update(seed=7), "seed"),
+        (lambda c: c["components"]["ner"]["model"].update(hidden=5), "models"),
+        (lambda c: c["training"].update(optimizer={"@optimizers": "Adam.v1"}), "optim"),
+    ],
+)
+def test_another_seed_or_model_is_another_training(tmp_path, change, what):
+    """Else the old one would come back as if it were what was asked for."""
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=3)
+    loop.train(config, tmp_path / "run")
+    other = config.copy()
+    change(other)
+    with pytest.raises(BionerError, match=f"B403.*{what}"):
+        loop.train(other, tmp_path / "run")
+
+
+def test_other_labels_are_another_training(tmp_path):
+    nlp = cnn_pipeline()
+    config = make_config(tmp_path, nlp, max_steps=3)
+    loop.train(config, tmp_path / "run")
+    path = tmp_path / "genes.spacy"
+    DocBin(docs=[annotate(nlp, "No [p53|PROTEIN] here")]).to_disk(path)
+    with pytest.raises(BionerError, match="B403.*labels"):
+        loop.train(config, tmp_path / "run")
+
+
+def test_a_frozen_component_has_no_loss_to_show(tmp_path):
+    nlp = cnn_pipeline()
+    nlp.add_pipe("tagger")
+    nlp.initialize(lambda: [tagged(example) for example in toy_examples(nlp)])
+    nlp.to_disk(tmp_path / "source")
+    config = make_config(tmp_path, nlp, max_steps=3, frozen_components=["tagger"])
+    config["components"]["tagger"] = {"source": str(tmp_path / "source")}
+    before = weights(nlp)
+    after = weights(loop.train(config, tmp_path / "run"))
+    frozen = [name for name in after if name.startswith("tagger")]
+    assert frozen and all(np.array_equal(before[n], after[n]) for n in frozen)
+
+
+def tagged(example):
+    for token in example.reference:
+        token.tag_ = "NN"
+    return example
+
+
+def test_averaged_weights_are_those_that_are_saved(tmp_path, monkeypatch):
+    optimizer = {"@optimizers": "Adam.v1", "use_averages": True, "learn_rate": 0.05}
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=8, optimizer=optimizer)
+    last = loop.train(config, tmp_path / "whole")
+    saved = weights(spacy.load(tmp_path / "whole" / "model-last"))
+    assert any(not np.array_equal(saved[n], w) for n, w in weights(last).items())
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_in(patch, 2)
+        loop.train(config, tmp_path / "parts")
+    assert_same(last, loop.train(config, tmp_path / "parts"))
+    for model in ("model-best", "model-last"):
+        one, two = (spacy.load(tmp_path / run / model) for run in ("whole", "parts"))
+        assert_same(one, two)
+
+
+def test_a_new_run_leaves_nothing_of_the_old_one(tmp_path):
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=3)
+    for model in ("model-best", "model-last"):
+        (tmp_path / "run" / model / "second").mkdir(parents=True)
+    loop.train(config, tmp_path / "run", resume=False)
+    assert not list((tmp_path / "run").rglob("second"))
+
+
+def test_a_seed_of_none(tmp_path):
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=1, seed=None)
+    assert loop.train(config, tmp_path / "run").pipe_names
 
 
 def test_a_crash_while_the_checkpoints_are_swapped_loses_nothing(tmp_path):

@@ -130,4 +130,20 @@ def test_some_steps_lower_the_loss_and_the_encoder_can_be_read(
 
 def test_texts_that_are_too_short(tiny_encoder, tmp_path):
     with pytest.raises(BionerError, match="B406.*2 texts"):
-        masked_lm.pretrain(["a", ""], str(tiny_encoder), tmp_path / "out")
+        masked_lm.pretrain(["a", ""], str(tiny_encoder), tmp_path / "out", window=16)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"window": 2}, "BA17.*window is 2"),
+        ({"window": 4096}, "BA18.*4096"),
+        ({"minutes": 0}, "BA17.*minutes is 0"),
+        ({"encoder": "no/folder/of/mine"}, "BA07.*no/folder"),
+    ],
+)
+def test_settings_out_of_range(tiny_encoder, tmp_path, settings, error, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    given = {"encoder": str(tiny_encoder), **settings}
+    with pytest.raises(BionerError, match=error):
+        masked_lm.pretrain(["One text of words."], output=tmp_path / "out", **given)

@@ -57,6 +57,21 @@ def test_weights_repeat_and_thin_out(sources):
     assert found[1] != found[2]  # drawn anew
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_however_thin_an_epoch_has_every_label(tmp_path, seed):
+    """What initialization does not see is no label of the component's."""
+    docs = [annotate(NLP, f"Gene [g{i}|GENE]") for i in range(20)]
+    docs.append(annotate(NLP, "A [rare|RARE] one"))
+    docs[3].spans["sc"] = [Span(docs[3], 0, 1, "SPAN")]
+    DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "a.spacy")
+    sources = {"a": tmp_path / "a.spacy"}
+    corpus = create_multi_task_corpus(sources, {"a": 0.1}, seed=seed)
+    for _ in range(3):
+        found = [reader.labels_of(example.reference) for example in corpus(NLP)]
+        assert set().union(*found) == {"GENE", "RARE", "SPAN"}
+        assert len(found) < 15
+
+
 def test_weight_of_one_and_a_half_holds_every_document(sources):
     corpus = create_multi_task_corpus(sources, {"genes": 1.5, "diseases": 0.0})
     counts = Counter(texts(corpus))
@@ -95,6 +110,14 @@ def test_documents_come_one_at_a_time(sources, monkeypatch):
     assert not made and not opened
     assert len(list(islice(stream, 5))) == 5
     assert len(made) <= 6 and len(opened) == 2  # of 4 files
+
+
+def test_a_text_may_be_longer_than_the_pipeline_takes(tmp_path):
+    nlp = spacy.blank("en")
+    DocBin(docs=[annotate(nlp, "No [p53|GENE] here")]).to_disk(tmp_path / "a.spacy")
+    nlp.max_length = 3
+    [example] = create_multi_task_corpus({"a": tmp_path / "a.spacy"})(nlp)
+    assert example.predicted.text.strip() == "No p53 here"
 
 
 def test_predicted_is_raw_text(tmp_path):

@@ -28,6 +28,12 @@ def test_other_corpora_s_labels_are_no_false_positives():
     assert scores["ents_p"] == 0.5
 
 
+def test_gold_whose_label_the_head_does_not_know_is_missed():
+    gold = "[asthma|DISEASE] and [IL2|GENE]"
+    scores = score_heads([scored(gold, gold, "diseases")], heads=HEADS)
+    assert (scores["ents_p"], scores["ents_r"]) == (1.0, 0.5)
+
+
 def test_reference_names_the_task_first():
     one = scored("[asthma|DISEASE]", "[asthma|DISEASE]", "diseases", "genes")
     two = scored("[asthma|DISEASE]", "[asthma|DISEASE]", None, "diseases")
