@@ -93,6 +93,11 @@ class Errors(metaclass=_Coded):
         "are {heads}. If that is no head of another component, take it away: "
         "`set_task(doc, None)`."
     )
+    B308 = (
+        "Component '{name}' learns nothing from examples that name no task: it has no "
+        "head '{head}', only {heads}. Name one, `set_task(example.predicted, HEAD)`, "
+        "or make one the `default_head` of the component's `cfg`."
+    )
 
     # 4xx: training
     B401 = "The corpus of task '{task}' is not at {path}. Run the convert step first."
@@ -151,6 +156,10 @@ class Errors(metaclass=_Coded):
         "before it, from the same pipeline."
     )
     B515 = "Int8 needs sample text and found no word in it. Give some text like yours."
+    B516 = (
+        "Tokens were merged or split between component '{name}' and the one before it "
+        "that its graph runs in. Move what does that (`merge_entities`) behind both."
+    )
 
     # 6xx: commands around a pipeline
     B601 = "The pipeline '{model}' cannot be loaded: {error}"

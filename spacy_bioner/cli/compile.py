@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from itertools import chain
 from pathlib import Path
@@ -44,7 +45,9 @@ def compile_cli(
     from spacy_bioner.pipeline.export import compile_pipeline, full_precision
 
     msg.info(f"Compiling {trained}")
-    compile_pipeline(source, quantize, name, texts, print_step).to_disk(output)
+    compiled = compile_pipeline(source, quantize, name, texts, print_step)
+    shutil.rmtree(output, ignore_errors=True)
+    compiled.to_disk(output)
     msg.good(f"Compiled pipeline: {output}")
     msg.info(f"Comparing both on {len(texts)} texts")
     compiled = spacy.load(output)

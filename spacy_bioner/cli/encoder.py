@@ -10,6 +10,7 @@ from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
 from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.pipeline.parts import find_transformer
 
 Arg = typer.Argument
 
@@ -23,9 +24,8 @@ def encoder_cli(
     libraries read it: what a config's `paths.encoder` takes.
     """
     nlp = load_pipeline(model)
-    transformer: Any = (
-        nlp.get_pipe("transformer") if "transformer" in nlp.pipe_names else None
-    )
+    name = find_transformer(nlp)
+    transformer: Any = nlp.get_pipe(name) if name else None
     if transformer is None or not transformer.model.attrs["has_transformer"]:
         raise BionerError(Errors.B615.format(model=model, names=nlp.pipe_names))
     transformer.model.transformer.save_pretrained(output)

@@ -16,6 +16,7 @@ from wasabi import msg
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
 from spacy_bioner.cli.evaluate import KINDS
 from spacy_bioner.errors import BionerError, Errors
+from spacy_bioner.pipeline.parts import find_transformer
 
 Arg, Opt = typer.Argument, typer.Option
 # `spacy package` finds the packages of registered functions, not what those need.
@@ -50,7 +51,7 @@ def package_cli(
     if lang != nlp.lang or not name.isidentifier():
         raise BionerError(Errors.B611.format(path=output, lang=nlp.lang))
     meta = make_meta(nlp.meta, meta_path, metrics)
-    if "transformer" in (nlp.get_pipe_meta(p).factory for p in nlp.component_names):
+    if find_transformer(nlp):
         meta["requirements"] = [*meta.get("requirements", []), *TRANSFORMER_NEEDS]
     with tempfile.TemporaryDirectory() as folder:
         srsly.write_json(Path(folder) / "meta.json", meta)
@@ -78,9 +79,10 @@ def halve(nlp: Language) -> None:
 
     Raises BionerError if the pipeline has no transformer.
     """
-    if "transformer" not in nlp.component_names:
+    name = find_transformer(nlp)
+    if not name:
         raise BionerError(Errors.B612.format(components=nlp.component_names))
-    encoder: Any = nlp.get_pipe("transformer")
+    encoder: Any = nlp.get_pipe(name)
     encoder.model.transformer.half()
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.tokens import Doc
 
 from .. import tags
 from .viterbi import best_path
 
+Logits = NDArray[np.float32]  # (tokens, tags)
 ScoredSpan = tuple[int, int, str, float]  # start, end (exclusive), label, probability
 
 
@@ -17,6 +19,25 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log probabilities over the last axis."""
     top = logits - logits.max(axis=-1, keepdims=True)
     return top - np.log(np.exp(top).sum(axis=-1, keepdims=True))
+
+
+def word_rows(doc: Doc) -> NDArray[np.int64]:
+    """The tokens that are no white space, (words,). An encoder has no word piece for
+    white space, so what it says of such a token is about nothing."""
+    return np.flatnonzero(doc.to_array("IS_SPACE") == 0)
+
+
+def of_words(logits: Logits, rows: NDArray[np.int64]) -> Logits:
+    """The rows of a document's words; what has no other is not copied."""
+    return logits if len(rows) == len(logits) else logits[rows]
+
+
+def on_tokens(spans: Iterable[ScoredSpan], rows: NDArray[np.int64]) -> list[ScoredSpan]:
+    """Spans of words as spans of tokens: what white space is between is inside."""
+    return [
+        (int(rows[start]), int(rows[end - 1]) + 1, label, score)
+        for start, end, label, score in spans
+    ]
 
 
 def decode_spans(

@@ -108,14 +108,18 @@ def forward(
 def take(
     model: Model, docs: list[Doc], is_train: bool
 ) -> tuple[list[Floats2d], Callable]:
-    """Raises BionerError for a document that the graph has not read."""
+    """Raises BionerError for a document that the graph has not read, or with other
+    tokens."""
     if is_train:
         raise BionerError(Errors.B501)
     key = model.attrs["graph"], model.attrs["part"]
     shelves = [SHELVES.get(doc, {}) for doc in docs]
     if any(key not in shelf for shelf in shelves):
         raise BionerError(Errors.B514.format(name=model.attrs["part"]))
-    return [shelf.pop(key) for shelf in shelves], no_backprop
+    matrices = [shelf.pop(key) for shelf in shelves]
+    if any(len(x) != len(doc) for x, doc in zip(matrices, docs, strict=True)):
+        raise BionerError(Errors.B516.format(name=model.attrs["part"]))
+    return matrices, no_backprop
 
 
 def no_backprop(dY: Any) -> list[Doc]:

@@ -10,6 +10,7 @@ has it too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,14 +79,10 @@ def build_transformer(
         mixed_precision=mixed_precision and on_gpu,
         grad_scaler_config={"enabled": False},
     )
-    set_transformer = model.attrs["set_transformer"]
-
-    def set_shaped_transformer(model, hf_model) -> None:
-        if word_shapes:
-            add_word_shapes(hf_model.transformer)
-        set_transformer(model, hf_model)
-
-    model.attrs["set_transformer"] = set_shaped_transformer
+    if word_shapes:
+        model.attrs["set_transformer"] = partial(
+            set_shaped_transformer, model.attrs["set_transformer"]
+        )
     model.attrs["replace_listener_cfg"] = refuse_to_replace_listeners
     model.init = init
     model._func = forward
@@ -97,6 +94,12 @@ def build_transformer(
     # What is wished, not what this processor can: a pipeline is saved with it.
     model.attrs["bf16"] = mixed_precision
     return model
+
+
+def set_shaped_transformer(set_transformer: Callable, model: Any, hf_model) -> None:
+    """spacy-transformers' own, of an encoder with word shapes."""
+    add_word_shapes(hf_model.transformer)
+    set_transformer(model, hf_model)
 
 
 def refuse_to_replace_listeners(*_) -> dict[str, Any]:
@@ -179,7 +182,7 @@ def forward(model: Any, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]
     for chunk in _chunks([w.stop - w.start for _, w in rows], model.attrs["chunk"]):
         parts = [(encoded[rows[r][0]], rows[r][1]) for r in chunk]
         with encoding(device, half, is_train):
-            output, backprop = model.layers[0](_pad(model, parts, rows_used), is_train)
+            output, backprop = _encode(model, _pad(model, parts, rows_used), is_train)
         which, piece, token = _read_rows(
             [(places[rows[r][0]], rows[r][1]) for r in chunk]
         )
@@ -198,6 +201,19 @@ def forward(model: Any, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]
         return docs
 
     return _full_batch(docs, torch2xp(states), places), backprop_states
+
+
+def _encode(model: Any, batch: dict[str, Any], is_train: bool) -> tuple[Any, Any]:
+    """One call of the encoder. For prediction not by thinc's shim: behind each call it
+    turns dropout on again, in which another thread may be reading."""
+    import torch
+
+    if is_train:
+        return model.layers[0](batch, True)
+    shim, encoder = model.layers[0].shims[0], model.transformer
+    encoder.eval()
+    with torch.no_grad(), torch.autocast("cuda", enabled=shim._mixed_precision):
+        return encoder(**batch).last_hidden_state.float(), None
 
 
 def _full_batch(docs: list[Doc], states, places):

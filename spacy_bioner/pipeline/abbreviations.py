@@ -20,6 +20,7 @@ from ..errors import BionerError, Errors
 from ..spans import best_first, set_entities
 
 EXTENSION = "abbreviations"
+PLACES = {"short_start", "short_end", "long_start", "long_end"}
 
 
 @Language.factory(
@@ -115,12 +116,12 @@ def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int
     """
     if not Doc.has_extension(EXTENSION):
         raise BionerError(Errors.B005)
-    found: list[Any] = doc._.get(EXTENSION)
-    for one in found:
-        if isinstance(one, dict):  # make_serializable
+    found: Any = doc._.get(EXTENSION)
+    for one in found if isinstance(found, list) else ():  # else it is another's
+        if isinstance(one, dict) and one.keys() >= PLACES:  # make_serializable
             short = one["short_start"], one["short_end"]
             yield short, (one["long_start"], one["long_end"])
-        else:
+        elif isinstance(one, Span) and one.has_extension("long_form"):
             yield (one.start, one.end), (one._.long_form.start, one._.long_form.end)
 
 

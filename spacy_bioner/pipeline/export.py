@@ -30,7 +30,7 @@ from ..models.onnx import Compiled, make_session
 from ..sample import SENTENCES
 from ..training.outliers import FP32_LAYER, shrink_attention, tame_outliers
 from .embeddings import quantize_rows
-from .parts import PARTS, Part
+from .parts import PARTS, Part, find_transformer
 from .rounding import round_weights
 
 NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
@@ -69,7 +69,7 @@ def compile_pipeline(
     encoder, parts = find_parts(nlp)
     config = _make_config(nlp, encoder, parts)
     target = load_model_from_config(config, auto_fill=True)
-    target.from_bytes(nlp.to_bytes(exclude=["config.cfg", "transformer", *parts]))
+    _copy_others(nlp, target, [find_transformer(nlp), *parts])
     windows = None if quantize == "none" else _make_windows(nlp, encoder, texts)
     modules = [part.make_module() for part in parts.values()]
     graph = make_graph(encoder.transformer, modules, windows, report)
@@ -87,15 +87,28 @@ def compile_pipeline(
     return target
 
 
+def _copy_others(nlp: Language, target: Language, parts: list[str]) -> None:
+    """Give a pipeline what another has learnt, but for some components. By files:
+    spaCy's entity ruler loses its phrases on the way through bytes."""
+    exclude = ["config", *parts]
+    with tempfile.TemporaryDirectory() as folder:
+        nlp.to_disk(folder, exclude=exclude)
+        # A ruler that reads its phrases runs what is before it.
+        with target.select_pipes(disable=[p for p in parts if p in target.pipe_names]):
+            target.from_disk(folder, exclude=exclude)
+    target._path = None  # it has none yet
+
+
 def find_parts(nlp: Language) -> tuple[Any, dict[str, Part]]:
     """The encoder to compile and, by name, the components on it.
 
     Raises BionerError if something else listens to the encoder, or nothing does.
     """
-    path = nlp.path or nlp.meta["name"]
-    if "transformer" not in nlp.component_names:
+    name = find_transformer(nlp)
+    if not name:
+        path = nlp.path or nlp.meta["name"]
         raise BionerError(Errors.B504.format(path=path, found=nlp.component_names))
-    transformer: Any = nlp.get_pipe("transformer")
+    transformer: Any = nlp.get_pipe(name)
     if "word_shapes" not in transformer.model.attrs:
         raise BionerError(Errors.B505)
     # By listener: the names that a transformer keeps are also those that its listeners
@@ -106,7 +119,10 @@ def find_parts(nlp: Language) -> tuple[Any, dict[str, Part]]:
     }
     if not found or not all(type(pipe) in PARTS for pipe in found.values()):
         raise BionerError(Errors.B506.format(found=list(found)))
-    return transformer.model, {k: PARTS[type(v)](v) for k, v in found.items()}
+    # The first one holds the graph: rather one that is run.
+    names = sorted(found, key=lambda name: name in nlp.disabled)
+    parts = {name: PARTS[type(found[name])](found[name]) for name in names}
+    return transformer.model, parts
 
 
 def _has_one(pipe: Any, nodes: set[int]) -> bool:
@@ -119,9 +135,10 @@ def _make_config(nlp: Language, encoder: Any, parts: dict[str, Part]) -> dict[st
     """The source's config without its encoder and its training."""
     source = nlp.config.interpolate()
     config = {"nlp": source["nlp"], "components": source["components"]}
+    transformer = find_transformer(nlp)
     for key in ("pipeline", "disabled"):
-        config["nlp"][key] = [k for k in source["nlp"][key] if k != "transformer"]
-    del config["components"]["transformer"]
+        config["nlp"][key] = [k for k in source["nlp"][key] if k != transformer]
+    del config["components"][transformer]
     states: dict[str, Any] = {
         "@architectures": "spacy-bioner.OnnxGraph.v1",
         "window": encoder.attrs["window"],
@@ -355,7 +372,7 @@ def _edit(path: Path, change: Callable[[Any], None]) -> None:
 @contextmanager
 def full_precision(nlp: Language) -> Iterator[None]:
     """Run a trained pipeline's encoder in fp32 for as long as the context lasts."""
-    transformer: Any = nlp.get_pipe("transformer")
+    transformer: Any = nlp.get_pipe(find_transformer(nlp))
     attrs = transformer.model.attrs
     was = attrs["bf16"]
     attrs["bf16"] = False

@@ -22,7 +22,13 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
 from ..errors import BionerError, Errors
-from ..layers.decoding import average_label, decode_spans
+from ..layers.decoding import (
+    average_label,
+    decode_spans,
+    of_words,
+    on_tokens,
+    word_rows,
+)
 from ..layers.heads import Scores, head_params
 from ..layers.tag_loss import tag_loss
 from ..models.tagger import set_heads
@@ -216,16 +222,21 @@ class GerberaNER(TrainablePipe):
         """Write `doc.ents` and the span group."""
         docs = list(docs)
         to_numpy = self.model.ops.to_numpy
-        logits: Any = [{k: to_numpy(v) for k, v in x.items()} for x in scores]
+        words = [word_rows(doc) for doc in docs]
+        logits: Any = [
+            {k: of_words(to_numpy(v), rows) for k, v in x.items()}
+            for x, rows in zip(scores, words, strict=True)
+        ]
         by_head = self._decode_heads(logits)
         owned = self._decode_owners(logits, docs, by_head)
-        for doc, found, chosen in zip(docs, by_head, owned, strict=True):
+        for doc, rows, found, chosen in zip(docs, words, by_head, owned, strict=True):
+            found = {head: on_tokens(spans, rows) for head, spans in found.items()}
+            chosen = on_tokens(chosen, rows)
             self._write_group(doc, found)
             if self._is_foreign(doc):
                 continue
             keep = best_first([s[:2] for s in chosen], [s[3] for s in chosen])
-            rows = (chosen[i] for i in keep)
-            ents = [Span(doc, start, end, label) for start, end, label, _ in rows]
+            ents = [Span(doc, *chosen[i][:3]) for i in keep]
             set_entities(doc, ents, self.cfg["ents_policy"])
 
     def _is_foreign(self, doc: Doc) -> bool:
@@ -283,7 +294,7 @@ class GerberaNER(TrainablePipe):
         rows = [
             i
             for i, doc in enumerate(docs)
-            if get_task(doc) is None and len(doc) and all(h in logits[i] for h in heads)
+            if get_task(doc) is None and all(len(logits[i].get(h, ())) for h in heads)
         ]
         if not rows:
             return
@@ -295,7 +306,7 @@ class GerberaNER(TrainablePipe):
             )
             for h in heads
         ]
-        ends = np.cumsum([len(docs[i]) for i in rows])
+        ends = np.cumsum([len(logits[i][heads[0]]) for i in rows])
         means = np.split(average_label(parts, label), ends[:-1])
         for i, spans in zip(rows, decode_spans(means, [label], 1.0), strict=True):
             chosen[i].extend(spans)
@@ -342,6 +353,7 @@ class GerberaNER(TrainablePipe):
         set_dropout_rate(self.model, drop)
         docs = [example.predicted for example in examples]
         tasks = [get_task(doc) for doc in docs]
+        self._warn_of_no_task(examples)
         for example in examples:  # or it would run through every head, for nothing
             set_task(example.predicted, self._task_of(example))
         scores, backprop = self.model.begin_update(docs)
@@ -354,6 +366,16 @@ class GerberaNER(TrainablePipe):
         if sgd is not None:
             self.finish_update(sgd)
         return losses
+
+    def _warn_of_no_task(self, examples: Iterable[Example]) -> None:
+        """Once, where documents name no task and no head is for such."""
+        head = self.cfg["default_head"]
+        lost = head not in self.heads and any(map(_names_no_task, examples))
+        if lost and head not in self._warned:
+            self._warned.add(head)
+            heads = list(self.heads)
+            text = Errors.B308.format(name=self.name, head=head, heads=heads)
+            warnings.warn(text, stacklevel=3)
 
     def get_loss(self, examples: Iterable[Example], scores: Scores):
         """Mean cross-entropy over the tokens whose tag is known.
@@ -419,7 +441,8 @@ class GerberaNER(TrainablePipe):
         if not self.heads:
             raise BionerError(Errors.B301.format(name=self.name))
         self._check_owners()
-        sample = [example.x for example in islice(get_examples(), 10)]
+        texts = (example.x for example in get_examples() if len(example.x))
+        sample = list(islice(texts, 10))
         self.model.initialize(X=sample)
         set_heads(self.model, self.heads)
         self._set_run()
@@ -468,3 +491,7 @@ class GerberaNER(TrainablePipe):
                     path=path, name=self.name, found=found, wanted=self.heads
                 )
             )
+
+
+def _names_no_task(example: Example) -> bool:
+    return get_task(example.predicted) is None and get_task(example.reference) is None

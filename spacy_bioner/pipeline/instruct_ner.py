@@ -20,7 +20,7 @@ from thinc.types import Floats2d
 
 from ..errors import BionerError, Errors
 from ..instruction import Wording, get_types
-from ..layers.decoding import ScoredSpan, decode_spans
+from ..layers.decoding import ScoredSpan, decode_spans, of_words, on_tokens, word_rows
 from ..layers.tag_loss import tag_loss
 from ..models.instructed import Question
 from ..spans import POLICIES, best_first, set_entities
@@ -208,23 +208,27 @@ class InstructNER(TrainablePipe):
 
     def set_annotations(self, docs: Iterable[Doc], scores: Scores) -> None:
         """Write the span group and `doc.ents`."""
-        for doc, spans in zip(docs, self._decode(scores), strict=True):
+        docs = list(docs)
+        for doc, spans in zip(docs, self._decode(docs, scores), strict=True):
             self._write_group(doc, spans)
             if self.cfg["ents_policy"] != NO_ENTS:
                 keep = best_first([s[:2] for s in spans], [s[3] for s in spans])
                 ents = [Span(doc, *spans[i][:3]) for i in keep]
                 set_entities(doc, ents, self.cfg["ents_policy"])
 
-    def _decode(self, scores: Scores) -> list[list[ScoredSpan]]:
+    def _decode(self, docs: list[Doc], scores: Scores) -> list[list[ScoredSpan]]:
         """Each document's spans of all types, in text order."""
+        words = [word_rows(doc) for doc in docs]
         found: list[list[ScoredSpan]] = [[] for _ in scores]
         to_numpy = self.model.ops.to_numpy
         for label in dict.fromkeys(label for by_type in scores for label in by_type):
-            rows = [i for i, by_type in enumerate(scores) if label in by_type]
-            logits: list[Any] = [to_numpy(scores[i][label]) for i in rows]
+            rows = [i for i, x in enumerate(scores) if label in x and len(words[i]) > 0]
+            logits: list[Any] = [
+                of_words(to_numpy(scores[i][label]), words[i]) for i in rows
+            ]
             spans = decode_spans(logits, [label], self.cfg["temperature"])
             for i, own in zip(rows, spans, strict=True):
-                found[i].extend(own)
+                found[i].extend(on_tokens(own, words[i]))
         return [sorted(s, key=lambda row: (row[0], -row[1], row[2])) for s in found]
 
     def _write_group(self, doc: Doc, spans: list[ScoredSpan]) -> None:

@@ -189,7 +189,7 @@ class NestedSpancat(SpanCategorizer):
         """
         docs, width = list(docs), self.max_width
         masks = [candidate_mask(d, width, self.cfg["in_sentences"]) for d in docs]
-        if self.suggester is None:
+        if self.suggester is None or not docs:
             return masks
         suggested = self.suggester(docs, ops=self.model.ops)
         rows = self.model.ops.to_numpy(suggested.dataXd).reshape(-1, 2)

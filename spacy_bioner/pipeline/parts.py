@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from typing import Any
 
+from spacy.language import Language
 from thinc.api import Model
 
 from ..errors import BionerError, Errors
@@ -159,3 +160,16 @@ def _linear(W, b):
     layer = torch.nn.Linear(W.shape[1], W.shape[0])
     layer.weight.data, layer.bias.data = W, b
     return layer
+
+
+def find_transformer(nlp: Language) -> str:
+    """The name of a pipeline's transformer, rather one of this package's architecture
+    than another's; empty if there is none."""
+    found: dict[str, Any] = {
+        name: pipe
+        for name, pipe in nlp.components
+        if nlp.get_pipe_meta(name).factory == "transformer"
+    }
+    return min(
+        found, key=lambda n: "word_shapes" not in found[n].model.attrs, default=""
+    )

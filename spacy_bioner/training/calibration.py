@@ -17,7 +17,7 @@ from spacy.training import Example
 from spacy.util import minibatch
 
 from .. import tags
-from ..layers.decoding import ScoredSpan, decode_spans
+from ..layers.decoding import ScoredSpan, decode_spans, of_words, word_rows
 from ..task import get_task, set_task
 from .gold import gold_tags
 
@@ -51,9 +51,11 @@ def fit_temperatures(ner, scored: list[tuple[Example, dict]]) -> dict[str, float
     found: dict[str, float] = {}
     for head, labels in ner.heads.items():
         rows = [
-            (by_head[head], gold_tags(example, labels))
+            (of_words(by_head[head], words), gold_tags(example, labels)[words])
             for example, by_head in scored
-            if get_task(example.reference) == head and head in by_head
+            if get_task(example.reference) == head
+            and head in by_head
+            and len(words := word_rows(example.predicted))
         ]
         if rows:
             logits, gold = zip(*rows, strict=True)

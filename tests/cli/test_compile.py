@@ -31,6 +31,8 @@ def test_compile_writes_a_pipeline_and_compares_it(trained, tmp_path):
     for _ in range(2):  # an earlier result is replaced
         result = run(trained, output, *options)
         assert result.exit_code == 0, result.output
+        assert not (output / "old").exists()
+        (output / "old").mkdir()
     assert "2 texts" in result.output
     assert "entities (F1): 100.0%" in result.output
     assert "words/s" in result.output

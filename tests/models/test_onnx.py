@@ -136,6 +136,30 @@ def test_components_on_one_encoder_share_one_graph(three, tmp_path):
         assert not any(onnx.SHELVES[doc] for doc in docs)  # taken, all of it
 
 
+def test_a_graph_needs_the_tokens_it_has_read(three):
+    """Else its spans would stand on other words."""
+    nlp = pickle.loads(pickle.dumps(three[1]))
+    ruler = nlp.add_pipe("entity_ruler", after="ner", config={"overwrite_ents": True})
+    ruler.add_patterns([{"label": "X", "pattern": "renal cancer of"}])
+    nlp.add_pipe("merge_entities", after="entity_ruler")
+    with pytest.raises(BionerError, match="B516"):
+        nlp("The renal cancer of mice")
+
+
+def test_what_is_beside_the_encoder_may_run_the_pipeline(three):
+    """As a ruler does that reads its patterns, and the graph is not there yet."""
+    source = pickle.loads(pickle.dumps(three[0]))
+    source.add_pipe("entity_ruler").add_patterns([{"label": "Q", "pattern": "mice"}])
+    source.rename_pipe("transformer", "bio_transformer")
+    with source.select_pipes(disable=["ner", "second"]):
+        compiled = compile_pipeline(source, "none")
+        assert "ner" in compiled.disabled
+        doc, expected = compiled("renal cancer in mice"), source("renal cancer in mice")
+    assert [s.text for s in doc.spans["sc"]] == [s.text for s in expected.spans["sc"]]
+    assert [e.label_ for e in doc.ents] == [e.label_ for e in expected.ents] == ["Q"]
+    assert compiled.path is None
+
+
 def test_a_component_alone_leaves_nothing_on_the_document(three):
     blank = spacy.blank("en")
     blank.add_pipe("ner", source=three[1])
@@ -281,6 +305,7 @@ def test_source_is_kept_but_for_encoder_and_training(tiny_trained, tiny_compiled
     assert tiny_compiled.meta["performance"] == {"heads_f": 0.5}
     assert tiny_compiled.get_pipe("ner").labels == ("CHEMICAL", "DISEASE")
     assert "transformer" not in Config(tiny_compiled.config).to_str().lower()
+    assert not tiny_compiled.config["corpora"]["train"].get("sources")  # nor training
     assert tiny_trained.pipe_names == ["sentencizer", "transformer", "ner"]
     expected = [token.text for token in tiny_trained.make_doc(TEXTS[7])]
     assert [token.text for token in tiny_compiled.make_doc(TEXTS[7])] == expected

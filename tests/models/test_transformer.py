@@ -1,6 +1,8 @@
 """The trainable encoder: the states and gradients of plain torch, nothing cut."""
 
+import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -42,6 +44,26 @@ def states_of(nlp, texts) -> list[np.ndarray]:
     docs = [nlp.make_doc(text) for text in texts]
     listener = nlp.get_pipe("ner").model.get_ref("tok2vec")
     return listener.predict(list(nlp.get_pipe("transformer").pipe(docs)))
+
+
+def test_it_can_be_pickled(nlp):
+    copied = pickle.loads(pickle.dumps(nlp))
+    for one, two in zip(states_of(nlp, TEXTS), states_of(copied, TEXTS), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_threads_do_not_turn_dropout_on(tiny_encoder):
+    config = transformer_pipeline(tiny_encoder).config.copy()
+    settings = config["components"]["transformer"]["model"]["transformer_config"]
+    settings["hidden_dropout_prob"] = 0.5
+    nlp = spacy.blank("en").from_config(config)
+    nlp.initialize(lambda: toy_examples(nlp))
+    expected = states_of(nlp, TEXTS)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: states_of(nlp, TEXTS), range(8)))
+    for states in found:
+        for one, two in zip(states, expected, strict=True):
+            np.testing.assert_allclose(one, two, atol=1e-6)
 
 
 def test_a_batch_of_nothing_is_fine(nlp):

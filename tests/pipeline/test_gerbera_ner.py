@@ -3,13 +3,14 @@
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import spacy
 from spacy import displacy
 from spacy.tokens import Doc, DocBin, Span
-from spacy.training import Corpus
+from spacy.training import Corpus, Example
 from toy import (
     cnn_pipeline,
     entities,
@@ -97,6 +98,23 @@ def test_owners_can_be_averaged():
     together = [i for i, head in enumerate(group.attrs["heads"]) if head == "a+b"]
     assert [group[i].start for i in together] == [0, 2]
     assert all(0.5 < group.attrs["scores"][i] < 1 for i in together)
+
+
+@pytest.mark.parametrize("owners", [{}, {"X": "a+b"}])
+def test_white_space_neither_cuts_nor_bounds_an_entity(owners):
+    """An encoder has no piece for it, so whatever is said of it is about nothing."""
+    nlp, ner = component({"a": ["X"], "b": ["X"]}, owners=owners)
+    words = ["\n", "one", "\n", "two", "  ", "three", "\n"]
+    doc, empty = Doc(nlp.vocab, words), Doc(nlp.vocab, ["\n", " "])
+    plain = logits(Doc(nlp.vocab, ["one", "two", "three"]), [(0, 2, "X")], ["X"])
+    for spoiled in ([], [(0, 1, "X"), (2, 3, "X"), (4, 7, "X")]):
+        found = logits(doc, spoiled, ["X"])
+        found[[1, 3, 5]] = plain
+        scores = [{"a": x, "b": x} for x in (logits(empty, spoiled[:1], ["X"]), found)]
+        ner.set_annotations([empty, doc], scores)
+        assert [(e.start, e.end) for e in doc.ents] == [(1, 4)]
+        assert {(s.start, s.end) for s in doc.spans["gerbera"]} == {(1, 4)}
+        assert not empty.ents and not len(empty.spans["gerbera"])
 
 
 def test_a_document_of_a_task_gets_all_labels_of_its_head_and_no_other():
@@ -292,3 +310,30 @@ def test_works_beside_another_component_from_a_source(trained):
     host.add_pipe("ner", name="bio", source=trained)
     doc = host("Patients with severe asthma lack IL2 .")
     assert entities(doc) == [("severe asthma", "DISEASE"), ("IL2", "GENE")]
+
+
+# Training with examples that say nothing of tasks
+
+
+def test_examples_of_no_task_are_warned_of_where_no_head_takes_them():
+    nlp = cnn_pipeline()
+    nlp.initialize(lambda: toy_examples(nlp))
+    text = nlp.make_doc("Severe asthma .")
+    plain = [Example.from_dict(text, {"entities": [(7, 13, "DISEASE")]})]
+    losses: dict[str, float] = {}
+    for expected in (1, 0):  # once
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            nlp.update(plain, losses=losses)
+        assert sum("B308" in str(one.message) for one in caught) == expected
+    assert losses["ner"] == 0.0
+    nlp.get_pipe("ner").cfg["default_head"] = "diseases"
+    nlp.update(plain, losses=losses)
+    assert losses["ner"] > 0.0
+
+
+def test_empty_documents_may_come_first():
+    nlp = cnn_pipeline()
+    nothing = [Example(nlp.make_doc(""), nlp.make_doc("")) for _ in range(12)]
+    nlp.initialize(lambda: [*nothing, *toy_examples(nlp)])
+    assert set(nlp.get_pipe("ner").heads) == {"diseases", "genes"}

@@ -175,6 +175,13 @@ def test_overlapping_types_stay_in_the_group(untrained):
     assert [(ent.text, ent.label_) for ent in doc.ents] == [("a", "SHORT")]
 
 
+def test_white_space_neither_cuts_nor_bounds_an_entity(untrained):
+    pipe, doc = untrained.get_pipe("ner"), Doc(untrained.vocab, ["a", "\n", "b", "\n"])
+    tags = np.array([[0, 5, 0], [5, 0, 0], [0, 0, 5], [0, 5, 0]], dtype="float32")
+    pipe.set_annotations([doc], [{"X": tags}])
+    assert [(span.start, span.end) for span in doc.spans["instruct"]] == [(0, 3)]
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [

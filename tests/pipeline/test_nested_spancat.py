@@ -163,6 +163,7 @@ def test_suggested_spans_that_are_too_wide_are_left_out(untrained):
     spancat.set_candidates(docs)
     assert [len(doc.spans["candidates"]) for doc in docs] == [0, 18, 3]
     spancat.suggester = build_ngram_range_suggester(2, 6)
+    assert spancat.candidates([]) == []
     assert [mask.sum() for mask in spancat.candidates(docs)] == [0, 12, 1]
     spancat.suggester = build_ngram_range_suggester(7, 8)
     assert [mask.sum() for mask in spancat.candidates(docs)] == [0, 0, 0]

@@ -153,6 +153,14 @@ def as_abbreviation(short, long):
     }
 
 
+@pytest.mark.parametrize("value", [None, {"SF": "x"}, ["x"], [{"short": 1}], 3])
+def test_an_extension_of_that_name_may_be_anyones(kb, abbreviations, value):
+    nlp = make_nlp(kb)
+    doc = annotate(nlp)
+    doc._.abbreviations = value
+    assert ids(nlp(doc).ents) == ["T:1", "T:3", "T:4", ""]
+
+
 def test_short_forms_are_looked_up_as_long_forms(kb, abbreviations):
     text, ents = "Sand fever (SF). Bad SF.", [(3, 4, "DISEASE"), (6, 8, "DISEASE")]
     for use, first in ((True, "T:2"), (False, "T:1")):
