@@ -67,6 +67,8 @@ def package_cli(
             create_sdist=False,
         )
         (made,) = Path(folder).glob(f"{output.name}-*")
+        (inside,) = (made / output.name).glob(f"{output.name}-*")
+        shutil.copy(made / "meta.json", inside)  # `nlp.meta` is read from there
         shutil.rmtree(output, ignore_errors=True)
         output.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(made, output)
