@@ -91,7 +91,7 @@ def test_package_with_test_scores(tmp_path):
     assert "dev_f" not in saved["performance"]
     inside = spacy.load(output / "en_toy" / "en_toy-1.2.0").meta
     assert inside["license"] == "MIT"
-    assert inside["performance"] == saved["performance"]
+    assert inside["performance"] == pytest.approx(saved["performance"])
     assert run("package", tmp_path / "model", output).exit_code == 0
     assert not json.loads((output / "meta.json").read_text())["performance"]
     for bad, message in [("toy", "no package name"), ("model", "is no package")]:
