@@ -222,13 +222,10 @@ class GerberaNER(TrainablePipe):
         """Write `doc.ents` and the span group."""
         docs = list(docs)
         to_numpy = self.model.ops.to_numpy
+        logits: Any = [{k: to_numpy(v) for k, v in x.items()} for x in scores]
         words = [word_rows(doc) for doc in docs]
-        logits: Any = [
-            {k: of_words(to_numpy(v), rows) for k, v in x.items()}
-            for x, rows in zip(scores, words, strict=True)
-        ]
-        by_head = self._decode_heads(logits)
-        owned = self._decode_owners(logits, docs, by_head)
+        by_head = self._decode_heads(logits, words)
+        owned = self._decode_owners(logits, words, docs, by_head)
         for doc, rows, found, chosen in zip(docs, words, by_head, owned, strict=True):
             found = {head: on_tokens(spans, rows) for head, spans in found.items()}
             chosen = on_tokens(chosen, rows)
@@ -255,18 +252,18 @@ class GerberaNER(TrainablePipe):
         """What divides a head's logits to make its probabilities honest."""
         return self.cfg["temperatures"].get(head, 1.0)
 
-    def _decode_heads(self, logits: list[dict[str, Any]]) -> list[dict[str, list]]:
+    def _decode_heads(self, logits, words) -> list[dict[str, list]]:
+        """Spans by head, of each document; in words, until they are written."""
         found: list[dict[str, list]] = [{} for _ in logits]
         for head, labels in self.heads.items():
-            rows = [i for i, x in enumerate(logits) if head in x and len(x[head])]
-            spans = decode_spans(
-                [logits[i][head] for i in rows], labels, self.temperature(head)
-            )
+            rows = [i for i, x in enumerate(logits) if head in x and len(words[i])]
+            own = [of_words(logits[i][head], words[i]) for i in rows]
+            spans = decode_spans(own, labels, self.temperature(head))
             for i, doc_spans in zip(rows, spans, strict=True):
                 found[i][head] = doc_spans
         return found
 
-    def _decode_owners(self, logits, docs, by_head) -> list[list]:
+    def _decode_owners(self, logits, words, docs, by_head) -> list[list]:
         """Each document's candidates for `doc.ents`."""
         chosen: list[list] = []
         for doc, found in zip(docs, by_head, strict=True):
@@ -284,29 +281,31 @@ class GerberaNER(TrainablePipe):
                 )
         for label, heads in self.owners.items():
             if len(heads) > 1:
-                self._add_average(logits, docs, by_head, chosen, label, heads)
+                self._add_average(logits, words, docs, by_head, chosen, label, heads)
         return chosen
 
     def _add_average(
-        self, logits, docs, by_head, chosen, label: str, heads: list[str]
+        self, logits, words, docs, by_head, chosen, label: str, heads: list[str]
     ) -> None:
         """Where heads own a label together, their spans, also kept as "a+b"."""
         rows = [
             i
             for i, doc in enumerate(docs)
-            if get_task(doc) is None and all(len(logits[i].get(h, ())) for h in heads)
+            if get_task(doc) is None
+            and len(words[i])
+            and all(h in logits[i] for h in heads)
         ]
         if not rows:
             return
         parts = [
             (
-                np.concatenate([logits[i][h] for i in rows]),
+                np.concatenate([of_words(logits[i][h], words[i]) for i in rows]),
                 self.heads[h],
                 self.temperature(h),
             )
             for h in heads
         ]
-        ends = np.cumsum([len(logits[i][heads[0]]) for i in rows])
+        ends = np.cumsum([len(words[i]) for i in rows])
         means = np.split(average_label(parts, label), ends[:-1])
         for i, spans in zip(rows, decode_spans(means, [label], 1.0), strict=True):
             chosen[i].extend(spans)
