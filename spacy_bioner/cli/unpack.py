@@ -17,6 +17,8 @@ from spacy_bioner.cli._util import friendly_errors
 from spacy_bioner.errors import BionerError, Errors
 
 Arg = typer.Argument
+# Python before 3.11.4 and 3.10.12 has no filter for what archives may write.
+SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 OPEN: dict[str, Any] = {".xz": lzma.open, ".gz": gzip.open}
 
 
@@ -46,7 +48,7 @@ def unpack(path: Path, output: Path) -> None:
     """An archive's files, or the one file that was compressed."""
     if ".tar" in path.suffixes or path.suffix == ".tgz":
         with tarfile.open(path) as archive:
-            archive.extractall(output, filter="data")
+            archive.extractall(output, **SAFELY)
     else:
         partial = output / f".{path.stem}.partial"
         try:
