@@ -13,6 +13,7 @@ import spacy
 import typer
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.util import load_config
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
@@ -46,7 +47,7 @@ def compile_cli(
 
     msg.info(f"Compiling {trained}")
     compiled = compile_pipeline(source, quantize, name, texts, print_step)
-    shutil.rmtree(output, ignore_errors=True)
+    remove_components(output)
     compiled.to_disk(output)
     msg.good(f"Compiled pipeline: {output}")
     msg.info(f"Comparing both on {len(texts)} texts")
@@ -77,6 +78,14 @@ def check_output(path: Path) -> None:
         or (config.exists() and "spacy-bioner.OnnxGraph.v1" not in config.read_text())
     ):
         raise BionerError(Errors.B509.format(path=path))
+
+
+def remove_components(path: Path) -> None:
+    """Take an earlier pipeline's components away, which the new one may not have, and
+    nothing else: other files may be the user's."""
+    if (path / "config.cfg").exists():
+        for name in load_config(path / "config.cfg")["components"]:
+            shutil.rmtree(path / name, ignore_errors=True)
 
 
 def read_sample(path: Path | None) -> list[str]:

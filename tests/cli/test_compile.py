@@ -33,6 +33,11 @@ def test_compile_writes_a_pipeline_and_compares_it(trained, tmp_path):
         assert result.exit_code == 0, result.output
         assert not (output / "old").exists()
         (output / "old").mkdir()
+        with (output / "config.cfg").open("a") as config:
+            config.write('\n[components.old]\nfactory = "sentencizer"\n')
+        (output / "notes.txt").write_text("precious")
+    assert (output / "notes.txt").read_text() == "precious"
+    assert run(trained, output, *options).exit_code == 0  # without the old one
     assert "2 texts" in result.output
     assert "entities (F1): 100.0%" in result.output
     assert "words/s" in result.output
