@@ -12,6 +12,7 @@ from spacy_bioner.cli._util import find_corpora, friendly_errors, load_pipeline
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
 from spacy_bioner.pipeline.nested_spancat import NestedSpancat
+from spacy_bioner.pipeline.settings import update_config
 
 
 @friendly_errors
@@ -54,6 +55,7 @@ def calibrate_cli(
             done |= tune_spans(nlp, name, pipe, corpus, beta)
     if not done:
         raise BionerError(Errors.B613.format(tasks=list(files), names=names))
+    update_config(nlp)
     nlp.to_disk(model)
 
 

@@ -10,6 +10,7 @@ import typer
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.candidate_filter import CandidateFilter
+from spacy_bioner.pipeline.settings import update_config
 
 
 @friendly_errors
@@ -43,4 +44,5 @@ def tune_filter_cli(
             raise BionerError(Errors.B204.format(path=dev, keys=keys))
         for setting in ("temperature", "offset", "threshold"):
             typer.echo(f"{name}: {setting} {pipe.cfg[setting]}")
+    update_config(nlp)
     nlp.to_disk(model)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
-from spacy.pipeline.trainable_pipe import TrainablePipe
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
@@ -33,6 +32,7 @@ from ..spans import POLICIES, best_first, set_entities
 from ..training.filter_samples import draw_samples, filter_loss, read_text
 from ..training.gold import find_gold
 from ..training.negatives import Sample, SpanNegatives, Text
+from .settings import Configured, make_cfg
 
 ANY_TYPE = ""  # the label whose vector is zero: an entity of whatever type
 
@@ -156,7 +156,7 @@ def make_candidate_filter(
     )
 
 
-class CandidateFilter(TrainablePipe):
+class CandidateFilter(Configured):
     """Score candidates and their variants; keep, repair or reject."""
 
     def __init__(
@@ -187,8 +187,7 @@ class CandidateFilter(TrainablePipe):
         self.negatives = negatives
         self.scorer = scorer
         self._touched = False
-        self.cfg: dict[str, Any] = {
-            "labels": [],
+        given = {
             "candidates_key": candidates_key,
             "gold_key": gold_key,
             "spans_key": spans_key,
@@ -196,13 +195,14 @@ class CandidateFilter(TrainablePipe):
             "repair": repair,
             "window": window,
             "threshold": threshold,
-            "temperature": 1.0,
-            "offset": 0.0,
             "overlap": overlap,
             "ents_policy": ents_policy,
             "contrastive_weight": contrastive_weight,
             "label_dropout": label_dropout,
         }
+        self.cfg: dict[str, Any] = make_cfg(
+            given, labels=[], temperature=1.0, offset=0.0
+        )
 
     # What it knows
 

@@ -32,6 +32,7 @@ from ..training.outliers import FP32_LAYER, shrink_attention, tame_outliers
 from .embeddings import quantize_rows
 from .parts import PARTS, Part, find_transformer
 from .rounding import round_weights
+from .settings import settings_of
 
 NEEDED = ("torch", "transformers", "onnx", "ml_dtypes")
 OPSET = 17
@@ -146,7 +147,8 @@ def _make_config(nlp: Language, encoder: Any, parts: dict[str, Part]) -> dict[st
         "threads": 0,
     }
     for name, part in parts.items():
-        config["components"][name] |= part.settings
+        # What is in force: calibration may have changed it since.
+        config["components"][name] |= settings_of(part.source) | part.settings
         config["components"][name]["model"] = {**part.model, "states": states}
         states = {"@architectures": "spacy-bioner.OnnxListener.v1"}
     return config

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from spacy import util
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
@@ -35,6 +34,7 @@ from ..models.tagger import set_heads
 from ..spans import POLICIES, best_first, set_entities
 from ..task import get_task, set_task
 from ..training.gold import gold_tags
+from .settings import Configured, make_cfg
 
 DEFAULT_KEY = "gerbera"
 
@@ -118,7 +118,7 @@ def make_gerbera_ner(
     )
 
 
-class GerberaNER(TrainablePipe):
+class GerberaNER(Configured):
     """Tag each document with the head of its task, or with every head."""
 
     def __init__(
@@ -142,15 +142,14 @@ class GerberaNER(TrainablePipe):
         self.scorer = scorer
         self._touched: set[str] = set()
         self._warned: set[str] = set()
-        self.cfg: dict[str, Any] = {
+        given = {
             "spans_key": spans_key,
             "ents_policy": ents_policy,
             "default_head": default_head,
             "general": list(general),
             "owners": dict(owners or {}),
-            "heads": {},
-            "temperatures": {},
         }
+        self.cfg: dict[str, Any] = make_cfg(given, heads={}, temperatures={})
 
     # What it knows
 
@@ -471,6 +470,10 @@ class GerberaNER(TrainablePipe):
         self.model.attrs["run"] = [
             head for head in self.heads if head not in self.cfg["general"]
         ]
+
+    def _settings_changed(self) -> None:
+        self._check_owners()
+        self._set_run()
 
     def _warm_start(self, path: str | Path) -> None:
         others = [pipe for _, pipe in util.load_model(path).components]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
@@ -25,6 +24,7 @@ from ..layers.tag_loss import tag_loss
 from ..models.instructed import Question
 from ..spans import POLICIES, best_first, set_entities
 from ..training.gold import gold_tags
+from .settings import Configured, make_cfg
 
 DEFAULT_KEY = "instruct"
 NO_ENTS = "none"
@@ -108,7 +108,7 @@ def make_instruct_ner(
     )
 
 
-class InstructNER(TrainablePipe):
+class InstructNER(Configured):
     """Read each document once for each type it is asked for."""
 
     def __init__(
@@ -134,7 +134,7 @@ class InstructNER(TrainablePipe):
         self.name = name
         self.scorer = scorer
         self._touched = False
-        self.cfg: dict[str, Any] = {
+        given = {
             "types": list(dict.fromkeys(types)),
             "template": template,
             "plain_template": plain_template,
@@ -142,8 +142,8 @@ class InstructNER(TrainablePipe):
             "definitions": dict(definitions or {}),
             "spans_key": spans_key,
             "ents_policy": ents_policy,
-            "temperature": 1.0,
         }
+        self.cfg: dict[str, Any] = make_cfg(given, temperature=1.0)
         self.wording  # noqa: B018 (raises for a template that cannot be filled in)
 
     # What it is asked for

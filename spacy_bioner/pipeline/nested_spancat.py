@@ -20,6 +20,7 @@ from ..layers.nesting import candidate_mask, decode_table
 from ..layers.span_loss import span_loss
 from ..models.span_scorer import Tables
 from ..task import get_task
+from .settings import Configured, make_cfg
 
 DEFAULT_KEY = "sc"
 
@@ -123,7 +124,7 @@ def make_nested_spancat(
     )
 
 
-class NestedSpancat(SpanCategorizer):
+class NestedSpancat(Configured, SpanCategorizer):
     """Score every short span of a document; keep the likely ones that do not cross."""
 
     def __init__(
@@ -153,20 +154,20 @@ class NestedSpancat(SpanCategorizer):
         self._touched = False
         if not 0 <= teacher_weight <= 1:
             raise BionerError(Errors.B804.format(name=name, weight=teacher_weight))
-        self.cfg: dict[str, Any] = {
-            "labels": [],
+        given = {
             "spans_key": spans_key,
             "task": task,
             "in_sentences": in_sentences,
             "threshold": threshold,
-            "thresholds": {},
-            "temperature": 1.0,
             "max_positive": max_positive,
             "negative_weight": negative_weight,
             "focus": focus,
             "teacher_key": teacher_key,
             "teacher_weight": teacher_weight,
         }
+        self.cfg: dict[str, Any] = make_cfg(
+            given, labels=[], thresholds={}, temperature=1.0
+        )
 
     # What it knows
 

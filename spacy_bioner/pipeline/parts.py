@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..layers.heads import head_params
 from .candidate_filter import CandidateFilter
 from .gerbera_ner import GerberaNER
 from .nested_spancat import NestedSpancat
+from .settings import take_cfg
 
 
 class Part(ABC):
@@ -82,7 +82,7 @@ class Heads(Part):
 
     def fill(self, target: Any) -> None:
         labels = {head: self.source.heads[head] for head in self.tags}
-        target.cfg.update(copy.deepcopy(self.source.cfg), heads=labels, general=[])
+        take_cfg(target, self.source, heads=labels, general=[])
         run = [head for head in self.source.model.attrs["run"] if head in self.tags]
         target.model.attrs.update(run=run, tags=self.tags)
 
@@ -105,7 +105,7 @@ class Projection(Part):
         return _linear(_tensor(linear, "W"), _tensor(linear, "b"))
 
     def fill(self, target: Any) -> None:
-        target.cfg.update(copy.deepcopy(self.source.cfg))
+        take_cfg(target, self.source)
         target.model.set_dim("nO", len(self.source.labels))
         source = self.source.model.get_ref("table")
         table = target.model.get_ref("table")
@@ -134,7 +134,7 @@ class Matching(Part):
         return _linear(_tensor(linear, "W"), _tensor(linear, "b"))
 
     def fill(self, target: Any) -> None:
-        target.cfg.update(copy.deepcopy(self.source.cfg))
+        take_cfg(target, self.source)
         source = self.source.model.get_ref("match")
         match = target.model.get_ref("match")
         for name in source.param_names:
