@@ -75,8 +75,15 @@ DEFAULT_ARMS = ("single", "gum", "wnut17")
 # The learning curve: which target, on which shares of its training sentences.
 CURVE_TARGET, CURVE_ARMS, PERCENTS = "ncbi_disease", ("single", "gum"), (100, 10, 25)
 # Why the arms differ, or do not: where little is there to learn from, seen on dev only.
-PROBES = ("stage1", "gum_quarter", "gum_brief", "gum_typed", "wnut17_typed")
+# Each on the targets that have the arm it is to be compared with.
 PROBED = (("jnlpba_rna", 100), ("ncbi_disease", 10))
+PROBES = {
+    "stage1": PROBED,
+    "gum_quarter": PROBED,
+    "gum_typed": PROBED,
+    "gum_brief": PROBED,
+    "wnut17_typed": PROBED[:1],
+}
 ARMS = {
     "single": Arm("single task"),
     "gum": Arm("+ GUM-Time", "gum"),
@@ -85,7 +92,7 @@ ARMS = {
     "stage1": Arm("single task, stage 1 alone", epochs=(8, 0)),
     "gum_quarter": Arm("+ a quarter of GUM-Time", "gum", weight=0.25),
     "gum_brief": Arm("+ GUM-Time, stages of 2 and 12 epochs", "gum", epochs=(2, 12)),
-    "gum_typed": Arm("+ GUM, all types", "gum_typed"),
+    "gum_typed": Arm("+ a quarter of GUM, all types", "gum_typed", weight=0.25),
     "wnut17_typed": Arm("+ WNUT-17, types kept apart", "wnut17_typed"),
 }
 
@@ -187,9 +194,9 @@ def plan(targets, arms, seeds, percents) -> list[Run]:
     probes = [
         Run(target, arm, seed, percent)
         for arm in arms
-        for target, percent in PROBED
+        for target, percent in PROBES.get(arm, ())
         for seed in seeds
-        if arm in PROBES and target in targets and percent in percents
+        if target in targets and percent in percents
     ]
     return whole + curve + probes
 

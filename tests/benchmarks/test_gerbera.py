@@ -30,11 +30,11 @@ def fake(run: Run, correct: int = 3) -> Result:
 def test_the_queue_goes_by_target_and_seed():
     queue = gerbera.plan(
         gerbera.TARGETS,
-        [*gerbera.DEFAULT_ARMS, "stage1", "gum_quarter"],
+        [*gerbera.DEFAULT_ARMS, "stage1", "wnut17_typed"],
         [0, 1, 2],
         gerbera.PERCENTS,
     )
-    assert len(queue) == len(set(queue)) == 3 * 3 * 3 + 2 * 2 * 3 + 2 * 2 * 3
+    assert len(queue) == len(set(queue)) == 3 * 3 * 3 + 2 * 2 * 3 + (2 + 1) * 3
     assert len({str(run) for run in queue}) == len(queue)
     assert [str(run) for run in queue[:4]] == [
         "jnlpba_rna-100-single-0",
