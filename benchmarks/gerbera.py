@@ -11,7 +11,8 @@ the target alone. In the single-task arm stage 1 has the target alone as well, s
 arms take the same number of epochs over the target. As in the paper an epoch of stage 1
 holds the whole general corpus, a training text is a sentence and a batch has some
 sixteen of them. The checkpoint is chosen on the target's dev set; the test set is read
-once, when both stages are done, and scored by exact characters and type.
+once, when both stages are done, and scored by exact characters and type. A sentence is
+decoded alone: what others of its document say is left out.
 
 The runs go `--jobs` at a time and share the cores: on two of them, two runs of one
 thread each read a third more a second than one run of two. What a finished one
@@ -274,6 +275,7 @@ def train(
                 *("--steps", count_steps(sentences, epochs)),
                 *("--paths.data", folder / "corpus", stage.origin, best),
                 *("--system.seed", run.seed, "--corpora.dev.limit", 0),
+                *("--components.ner.consistent", "false"),
                 *("--training.batcher.size", BATCH, stage.dropout, DROPOUT),
                 *("--training.optimizer.learn_rate.initial_rate", stage.rate),
             ]

@@ -195,6 +195,7 @@ def make_config(run: Run, size: Size, data: Path, names: Path, encoder: str) -> 
         if arm.dense:
             config["paths"]["kb"] = str(names)
         return config
+    config["components"]["ner"]["consistent"] = False  # as `instruct_ner` decodes
     return choose_tasks(config, tasks, [])
 
 

@@ -21,12 +21,12 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
 from ..errors import BionerError, Errors
+from ..layers.agreement import Words, agree
 from ..layers.decoding import (
     average_label,
     decode_spans,
     of_words,
     on_tokens,
-    word_rows,
 )
 from ..layers.heads import Scores, head_params
 from ..layers.tag_loss import tag_loss
@@ -46,6 +46,7 @@ ents_policy = "replace"
 default_head = "default"
 general = []
 owners = {}
+consistent = true
 
 [gerbera_ner.model]
 @architectures = "spacy-bioner.MultiHeadTagger.v1"
@@ -88,6 +89,7 @@ def make_gerbera_ner(
     default_head: str,
     general: list[str],
     owners: dict[str, str],
+    consistent: bool,
     scorer: Callable | None,
 ) -> "GerberaNER":
     """Build the component.
@@ -104,6 +106,8 @@ def make_gerbera_ner(
     owners (dict): Which head each label of `doc.ents` comes from; "a+b" averages
         heads, and stands as the head of what they find together. Labels not named
         are left out. Empty: all, by the first head that has each.
+    consistent (bool): Within a document the same words are the same entity, or none,
+        as their probabilities are on average (see `layers.agreement`).
     """
     return GerberaNER(
         nlp.vocab,
@@ -114,6 +118,7 @@ def make_gerbera_ner(
         default_head=default_head,
         general=general,
         owners=owners,
+        consistent=consistent,
         scorer=scorer,
     )
 
@@ -132,6 +137,7 @@ class GerberaNER(Configured):
         default_head: str = "default",
         general: Iterable[str] = (),
         owners: dict[str, str] | None = None,
+        consistent: bool = True,
         scorer: Callable | None = None,
     ) -> None:
         if ents_policy not in POLICIES:
@@ -148,6 +154,7 @@ class GerberaNER(Configured):
             "default_head": default_head,
             "general": list(general),
             "owners": dict(owners or {}),
+            "consistent": consistent,
         }
         self.cfg: dict[str, Any] = make_cfg(given, heads={}, temperatures={})
 
@@ -222,12 +229,12 @@ class GerberaNER(Configured):
         docs = list(docs)
         to_numpy = self.model.ops.to_numpy
         logits: Any = [{k: to_numpy(v) for k, v in x.items()} for x in scores]
-        words = [word_rows(doc) for doc in docs]
+        words = [Words(doc) for doc in docs]
         by_head = self._decode_heads(logits, words)
         owned = self._decode_owners(logits, words, docs, by_head)
-        for doc, rows, found, chosen in zip(docs, words, by_head, owned, strict=True):
-            found = {head: on_tokens(spans, rows) for head, spans in found.items()}
-            chosen = on_tokens(chosen, rows)
+        for doc, own, found, chosen in zip(docs, words, by_head, owned, strict=True):
+            found = {head: on_tokens(spans, own.rows) for head, spans in found.items()}
+            chosen = on_tokens(chosen, own.rows)
             self._write_group(doc, found)
             if self._is_foreign(doc):
                 continue
@@ -255,12 +262,22 @@ class GerberaNER(Configured):
         """Spans by head, of each document; in words, until they are written."""
         found: list[dict[str, list]] = [{} for _ in logits]
         for head, labels in self.heads.items():
-            rows = [i for i, x in enumerate(logits) if head in x and len(words[i])]
-            own = [of_words(logits[i][head], words[i]) for i in rows]
-            spans = decode_spans(own, labels, self.temperature(head))
-            for i, doc_spans in zip(rows, spans, strict=True):
+            which = [i for i, x in enumerate(logits) if head in x and len(words[i])]
+            own = [of_words(logits[i][head], words[i].rows) for i in which]
+            temperature = self.temperature(head)
+            spans = self._decode(own, labels, temperature, [words[i] for i in which])
+            for i, doc_spans in zip(which, spans, strict=True):
                 found[i][head] = doc_spans
         return found
+
+    def _decode(self, logits, labels, temperature, words) -> list[list]:
+        spans = decode_spans(logits, labels, temperature)
+        if not self.cfg["consistent"]:
+            return spans
+        return [
+            agree(found, own, labels, temperature, places)
+            for found, own, places in zip(spans, logits, words, strict=True)
+        ]
 
     def _decode_owners(self, logits, words, docs, by_head) -> list[list]:
         """Each document's candidates for `doc.ents`."""
@@ -287,26 +304,27 @@ class GerberaNER(Configured):
         self, logits, words, docs, by_head, chosen, label: str, heads: list[str]
     ) -> None:
         """Where heads own a label together, their spans, also kept as "a+b"."""
-        rows = [
+        which = [
             i
             for i, doc in enumerate(docs)
             if get_task(doc) is None
             and len(words[i])
             and all(h in logits[i] for h in heads)
         ]
-        if not rows:
+        if not which:
             return
         parts = [
             (
-                np.concatenate([of_words(logits[i][h], words[i]) for i in rows]),
+                np.concatenate([of_words(logits[i][h], words[i].rows) for i in which]),
                 self.heads[h],
                 self.temperature(h),
             )
             for h in heads
         ]
-        ends = np.cumsum([len(words[i]) for i in rows])
+        ends = np.cumsum([len(words[i]) for i in which])
         means = np.split(average_label(parts, label), ends[:-1])
-        for i, spans in zip(rows, decode_spans(means, [label], 1.0), strict=True):
+        found = self._decode(means, [label], 1.0, [words[i] for i in which])
+        for i, spans in zip(which, found, strict=True):
             chosen[i].extend(spans)
             by_head[i].setdefault("+".join(heads), []).extend(spans)
 

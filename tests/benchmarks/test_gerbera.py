@@ -188,6 +188,7 @@ def test_every_arm_trains_its_stages(tmp_path, monkeypatch):
     one, two = calls
     assert (one["--general"], one["--corpora.train.weights.gum"]) == ("gum", "0.25")
     assert one["--paths.encoder"] == "encoder"
+    assert one["--components.ner.consistent"] == "false"
     assert two["--general"] == "" and "--corpora.train.weights.gum" not in two
     assert two["--paths.stage1"] == str(tmp_path / "stage1" / "model-best")
     train("gum")  # both stages are done

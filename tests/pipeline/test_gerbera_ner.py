@@ -195,12 +195,37 @@ def test_temperature_changes_scores_only():
     assert found[0][1] > found[1][1]
 
 
-def test_a_document_of_a_hundred_thousand_tokens():
-    nlp, ner = component({"a": ["X", "Y"], "b": ["X"]}, owners={"X": "a+b", "Y": "a"})
-    doc = Doc(nlp.vocab, words=["w"] * 100_000)
+def test_the_same_words_are_the_same_entity_all_document_long():
+    heads = {"a": ["X"], "b": ["X"]}
+    for owners, consistent, places in [
+        ({"X": "a"}, True, [0, 3]),
+        ({"X": "a+b"}, True, [0, 3]),
+        ({"X": "a"}, False, [0]),
+    ]:
+        nlp, ner = component(heads, owners=owners, consistent=consistent)
+        doc = Doc(nlp.vocab, words=["ALS", "is", "fatal", "ALS"])
+        found = logits(doc, [(0, 1, "X")], ["X"])
+        found[3, 1] = 3.5  # nearly
+        ner.set_annotations([doc], [{"a": found, "b": found.copy()}])
+        assert [ent.start for ent in doc.ents] == places
+        group = doc.spans["gerbera"]
+        assert len(group) == len(places) * (2 + ("+" in owners["X"]))
+        if consistent:
+            assert len(set(group.attrs["scores"].tolist())) <= 2
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+def test_a_document_of_a_hundred_thousand_tokens(consistent):
+    nlp, ner = component(
+        {"a": ["X", "Y"], "b": ["X"]},
+        owners={"X": "a+b", "Y": "a"},
+        consistent=consistent,
+    )
+    words = [f"w{i % 50_000 if consistent else 0}" for i in range(100_000)]
+    doc = Doc(nlp.vocab, words=words)
     rng = np.random.default_rng(0)
     scores = {
-        head: rng.normal(size=(len(doc), 2 * len(labels) + 1)).astype("float32")
+        head: rng.normal(0, 3, (len(doc), 2 * len(labels) + 1)).astype("float32")
         for head, labels in ner.heads.items()
     }
     ner.set_annotations([doc], [scores])

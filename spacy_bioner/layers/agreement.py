@@ -1,0 +1,114 @@
+"""One sense a discourse (Gale, Church and Yarowsky, 1992): within a document the same
+words are the same entity, or none. A tagger sees each place alone and is surer of some
+than of others; here all places of the same words decide together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+
+from ..spans import best_first
+from .decoding import ScoredSpan, log_softmax, word_rows
+
+LONGEST_ACRONYM = 5
+
+
+class Words:
+    """The words of a document. Case does not make another word, but in acronyms (AIDS,
+    aids)."""
+
+    def __init__(self, doc: Doc) -> None:
+        self.rows = word_rows(doc)  # the tokens that are words
+        self._doc = doc
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def forms(self) -> tuple[int, ...]:
+        """A number for each, the same for the same word."""
+        names: list[int | str] = ["ORTH", "LOWER", "IS_UPPER", "LENGTH"]
+        orth, lower, is_upper, length = self._doc.to_array(names)[self.rows].T
+        is_acronym = (is_upper != 0) & (length <= LONGEST_ACRONYM)
+        return tuple(np.where(is_acronym, orth, lower).tolist())
+
+    @cached_property
+    def _places(self) -> dict[int, list[int]]:
+        places = defaultdict(list)
+        for place, form in enumerate(self.forms):
+            places[form].append(place)
+        return places
+
+    def find(self, forms: tuple[int, ...]) -> list[int]:
+        """Where these words begin, one behind the other."""
+        size = len(forms)
+        found = self._places.get(forms[0], [])
+        return [p for p in found if self.forms[p : p + size] == forms]
+
+
+def agree(
+    spans: Sequence[ScoredSpan],
+    logits: NDArray[np.float32],
+    labels: Sequence[str],
+    temperature: float,
+    words: Words,
+) -> list[ScoredSpan]:
+    """Spans of one head in one document, made consistent. All places of the same words
+    that no other span touches are entities if their probabilities are 1/2 on average,
+    and none is if they are less; that average is the score of each.
+
+    spans: What `decode_spans` found in the document.
+    logits, labels, temperature: What they were found in.  # (words, tags)
+    words: The document's.
+    RETURNS (list): In order, none overlapping.
+    """
+    taken = np.zeros(len(words), dtype=bool)
+    groups: dict[tuple[tuple[int, ...], str], dict[int, float]] = defaultdict(dict)
+    for start, end, label, score in spans:
+        taken[start:end] = True
+        groups[words.forms[start:end], label][start] = score
+    agreed: list[ScoredSpan] = []
+    for (forms, label), scores in groups.items():
+        size = len(forms)
+        others = [
+            p
+            for p in words.find(forms)
+            if p not in scores and not taken[p : p + size].any()
+        ]
+        if others:
+            tag = 2 * labels.index(label) + 1
+            found = score_places(logits, np.array(others), size, tag, temperature)
+            scores.update(zip(others, found, strict=True))
+        mean = sum(scores.values()) / len(scores)
+        if mean >= 0.5:
+            agreed += [(p, p + size, label, mean) for p in scores]
+    keep = best_first([s[:2] for s in agreed], [s[3] for s in agreed])
+    return [agreed[i] for i in keep]
+
+
+def score_places(
+    logits: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    size: int,
+    begin: int,
+    temperature: float,
+) -> list[float]:
+    """The probabilities that `decode_spans` would give spans of so many words.
+
+    logits: (words, tags)
+    starts: Where they begin.  # (spans,)
+    begin (int): The tag B of their label; the next is its I.
+    """
+    rows = starts[:, None] + np.arange(size + 1)  # (spans, words and the next)
+    inside = rows < len(logits)
+    scaled = logits[np.minimum(rows, len(logits) - 1)] / temperature
+    probs = np.exp(log_softmax(scaled))  # (spans, words and the next, tags)
+    chosen = probs[:, :, begin + 1]
+    chosen[:, 0] = probs[:, 0, begin]
+    chosen[:, -1] = np.where(inside[:, -1], 1.0 - chosen[:, -1], 1.0)
+    return chosen.min(axis=1).tolist()
