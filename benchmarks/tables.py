@@ -272,6 +272,28 @@ def abbreviations(records: Records) -> str:
     return _table(["corpus", "P", "R", "F"], rows) if rows else NOTHING
 
 
+def agreement(records: Records) -> str:
+    """F1 of each head where places are read alone and where they decide together."""
+    test, dev = (_values(records, "agreement", split) for split in ("test", "dev"))
+    alone, together = "each place alone", "places together"
+    rows = []
+    for name, (corpus, label) in ROWS.items():
+        if label or (together, corpus, "own_f") not in test:
+            continue
+        shown = [
+            f"{test[alone, corpus, key]:.2f} → {test[together, corpus, key]:.2f}"
+            for key in ("own_p", "own_r", "own_f")
+        ]
+        gain, low, high = (
+            test[together, corpus, key] for key in ("difference", "low", "high")
+        )
+        on_dev = dev[together, corpus, "difference"]
+        change = f"{gain:+.2f} [{low:+.2f}, {high:+.2f}]"
+        rows.append([name, *shown, change, f"{on_dev:+.2f}"])
+    header = ["corpus", "P", "R", "F", "difference", "on dev"]
+    return _table(header, rows) if rows else NOTHING
+
+
 def linking(records: Records) -> str:
     """Coverage and recall of identifiers, gold mentions given."""
     values = _values(records, "linking", "test")
@@ -460,6 +482,7 @@ TABLES = {
     "nested_thresholds": nested_thresholds,
     "nested_zh": nested_zh,
     "abbreviations": abbreviations,
+    "agreement": agreement,
     "linking": linking,
     "candidates": candidates,
     "filter_sources": filter_sources,

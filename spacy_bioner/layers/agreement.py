@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,10 @@ class Words:
 
     def find(self, forms: tuple[int, ...]) -> list[int]:
         """Where these words begin, one behind the other."""
-        size = len(forms)
-        found = self._places.get(forms[0], [])
-        return [p for p in found if self.forms[p : p + size] == forms]
+        places = [self._places.get(form, []) for form in forms]
+        i = min(range(len(forms)), key=lambda i: len(places[i]))  # the rarest
+        starts = (place - i for place in places[i] if place >= i)
+        return [s for s in starts if self.forms[s : s + len(forms)] == forms]
 
 
 def agree(
@@ -59,34 +61,41 @@ def agree(
     words: Words,
 ) -> list[ScoredSpan]:
     """Spans of one head in one document, made consistent. All places of the same words
-    that no other span touches are entities if their probabilities are 1/2 on average,
-    and none is if they are less; that average is the score of each.
+    that no other span touches are entities, of the label that is likeliest on average,
+    if its probabilities there are 1/2 on average, and else none is; that average is the
+    score of each.
 
     spans: What `decode_spans` found in the document.
     logits, labels, temperature: What they were found in.  # (words, tags)
     words: The document's.
     RETURNS (list): In order, none overlapping.
     """
-    taken = np.zeros(len(words), dtype=bool)
-    groups: dict[tuple[tuple[int, ...], str], dict[int, float]] = defaultdict(dict)
-    for start, end, label, score in spans:
-        taken[start:end] = True
-        groups[words.forms[start:end], label][start] = score
+    taken = bytearray(len(words))
+    groups: dict[tuple[int, ...], dict[int, ScoredSpan]] = {}
+    for span in spans:
+        start, end = span[:2]
+        taken[start:end] = b"\1" * (end - start)
+        groups.setdefault(words.forms[start:end], {})[start] = span
     agreed: list[ScoredSpan] = []
-    for (forms, label), scores in groups.items():
-        size = len(forms)
+    for forms, found in groups.items():
+        size, kinds = len(forms), {span[2] for span in found.values()}
         others = [
             p
             for p in words.find(forms)
-            if p not in scores and not taken[p : p + size].any()
+            if p not in found and 1 not in taken[p : p + size]
         ]
-        if others:
-            tag = 2 * labels.index(label) + 1
-            found = score_places(logits, np.array(others), size, tag, temperature)
-            scores.update(zip(others, found, strict=True))
-        mean = sum(scores.values()) / len(scores)
-        if mean >= 0.5:
-            agreed += [(p, p + size, label, mean) for p in scores]
+        places = [*found, *others]
+        if others or len(kinds) > 1:
+            tags = {label: 2 * labels.index(label) + 1 for label in kinds}
+            starts = np.array(places)
+            score, label = max(
+                (fmean(score_places(logits, starts, size, tag, temperature)), label)
+                for label, tag in tags.items()
+            )
+        else:
+            (label,), score = kinds, fmean(span[3] for span in found.values())
+        if score >= 0.5:
+            agreed += [(p, p + size, label, score) for p in places]
     keep = best_first([s[:2] for s in agreed], [s[3] for s in agreed])
     return [agreed[i] for i in keep]
 

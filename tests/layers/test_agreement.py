@@ -53,12 +53,12 @@ def test_what_is_left_agrees(document):
     inside = [i for start, end, *_ in result for i in range(start, end)]
     assert len(inside) == len(set(inside)) and result == sorted(result)
     known = {(*forms[start:end], label) for start, end, label, _ in found}
-    means: dict[tuple, float] = {}
+    means: dict[tuple, tuple[str, float]] = {}
     for start, end, label, score in result:
         assert 0.5 <= score <= 1.0
-        key = (*forms[start:end], label)
-        assert key in known
-        assert means.setdefault(key, score) == score  # of all places
+        assert (*forms[start:end], label) in known
+        own = means.setdefault(tuple(forms[start:end]), (label, score))
+        assert own == (label, score)  # at all places
 
 
 def sure(probability: float) -> np.ndarray:
@@ -82,17 +82,22 @@ def test_sure_places_win_over_doubtful_ones():
     assert len(one_word("ALS is", "ALS", 0.7)) == 1
 
 
+def test_the_same_words_have_one_label():
+    words = words_of("p53 and p53")
+    probabilities = [[0.1, 0.7, 0, 0.2, 0], [1, 0, 0, 0, 0], [0, 0.4, 0, 0.6, 0]]
+    found, before = agreed(words, np.log(np.array(probabilities) + 1e-9))
+    assert [s[2] for s in before] == ["A", "B"]
+    assert [s[2] for s in found] == ["A", "A"]
+    assert found[0][3] == pytest.approx(0.55, abs=1e-3)
+
+
 def test_places_inside_other_spans_have_no_say():
     text = "lung cancer and cancer"
     logits = np.full((4, 3), -9.0, dtype="float32")
     logits[[0, 3], 1] = logits[1, 2] = logits[2, 0] = 9.0
-    found, _ = agree_one_label(text, logits)
-    assert [s[:2] for s in found] == [(0, 2), (3, 4)]
-
-
-def agree_one_label(text, logits):
     (spans,) = decode_spans([logits], ["A"], 1.0)
-    return agree(spans, logits, ["A"], 1.0, words_of(text)), spans
+    found = agree(spans, logits, ["A"], 1.0, words_of(text))
+    assert [s[:2] for s in found] == [(0, 2), (3, 4)]
 
 
 def test_case_makes_another_word_of_acronyms_alone():
