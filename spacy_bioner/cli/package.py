@@ -72,7 +72,8 @@ def package_cli(
         shutil.rmtree(output, ignore_errors=True)
         output.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(made, output)
-    msg.good(f"Install it with: pip install ./{output.as_posix()}")
+    place = output.as_posix() if output.is_absolute() else f"./{output.as_posix()}"
+    msg.good(f"Install it with: pip install {place}")
 
 
 def halve(nlp: Language) -> None:
