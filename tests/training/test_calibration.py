@@ -40,7 +40,7 @@ def component(owners):
 
 def scored_example(nlp, task, gold, by_head):
     """A document of six words: its gold spans, and what each head is sure of."""
-    words = ["w"] * 6
+    words = list("uvwxyz")
     predicted, reference = Doc(nlp.vocab, words), Doc(nlp.vocab, words)
     reference.set_ents([reference.char_span(2 * i, 2 * i + 1, y) for i, y in gold])
     set_task(reference, task)
