@@ -275,8 +275,8 @@ class GerberaNER(Configured):
         if not self.cfg["consistent"]:
             return spans
         return [
-            agree(found, own, labels, temperature, places)
-            for found, own, places in zip(spans, logits, words, strict=True)
+            agree(found, scores, labels, temperature, own)
+            for found, scores, own in zip(spans, logits, words, strict=True)
         ]
 
     def _decode_owners(self, logits, words, docs, by_head) -> list[list]:
