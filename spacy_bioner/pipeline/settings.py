@@ -39,6 +39,7 @@ def update_config(nlp: Language) -> None:
     for name, pipe in nlp.components:
         if isinstance(pipe, Configured):
             nlp.get_pipe_config(name).update(settings_of(pipe))
+            pipe.cfg[GIVEN] = settings_of(pipe)  # or a later change would be undone
 
 
 class Configured(TrainablePipe):

@@ -68,3 +68,6 @@ def test_the_config_can_say_what_is_in_force(tmp_path):
     nlp.to_disk(tmp_path)
     loaded = spacy.load(tmp_path).get_pipe("ner")
     assert settings_of(loaded) == settings_of(ner)
+    ner.cfg["owners"] = {"GENE": "genes"}  # and changed again, by hand
+    nlp.to_disk(tmp_path)
+    assert spacy.load(tmp_path).get_pipe("ner").cfg["owners"] == {"GENE": "genes"}
