@@ -21,13 +21,9 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
 from ..errors import BionerError, Errors
-from ..layers.agreement import Words, agree
-from ..layers.decoding import (
-    average_label,
-    decode_spans,
-    of_words,
-    on_tokens,
-)
+from ..layers.agreement import Words
+from ..layers.decoding import on_tokens
+from ..layers.head_spans import HeadDecoder
 from ..layers.heads import Scores, head_params
 from ..layers.tag_loss import tag_loss
 from ..models.tagger import set_heads
@@ -230,8 +226,10 @@ class GerberaNER(Configured):
         to_numpy = self.model.ops.to_numpy
         logits: Any = [{k: to_numpy(v) for k, v in x.items()} for x in scores]
         words = [Words(doc) for doc in docs]
-        by_head = self._decode_heads(logits, words)
-        owned = self._decode_owners(logits, words, docs, by_head)
+        temperatures = {head: self.temperature(head) for head in self.heads}
+        consistent = self.cfg["consistent"]
+        decoder = HeadDecoder(self.heads, self.owners, temperatures, consistent)
+        by_head, owned = decoder.decode(logits, words, list(map(get_task, docs)))
         for doc, own, found, chosen in zip(docs, words, by_head, owned, strict=True):
             found = {head: on_tokens(spans, own.rows) for head, spans in found.items()}
             chosen = on_tokens(chosen, own.rows)
@@ -257,76 +255,6 @@ class GerberaNER(Configured):
     def temperature(self, head: str) -> float:
         """What divides a head's logits to make its probabilities honest."""
         return self.cfg["temperatures"].get(head, 1.0)
-
-    def _decode_heads(self, logits, words) -> list[dict[str, list]]:
-        """Spans by head, of each document; in words, until they are written."""
-        found: list[dict[str, list]] = [{} for _ in logits]
-        for head, labels in self.heads.items():
-            which = [i for i, x in enumerate(logits) if head in x and len(words[i])]
-            own = [of_words(logits[i][head], words[i].rows) for i in which]
-            temperature = self.temperature(head)
-            spans = self._decode(own, labels, temperature, [words[i] for i in which])
-            for i, doc_spans in zip(which, spans, strict=True):
-                found[i][head] = doc_spans
-        return found
-
-    def _decode(self, logits, labels, temperature, words) -> list[list]:
-        spans = decode_spans(logits, labels, temperature)
-        if not self.cfg["consistent"]:
-            return spans
-        return [
-            agree(found, scores, labels, temperature, own)
-            for found, scores, own in zip(spans, logits, words, strict=True)
-        ]
-
-    def _decode_owners(self, logits, words, docs, by_head) -> list[list]:
-        """Each document's candidates for `doc.ents`."""
-        chosen: list[list] = []
-        for doc, found in zip(docs, by_head, strict=True):
-            if get_task(doc) is not None:  # one head, all its labels
-                chosen.append([s for spans in found.values() for s in spans])
-            else:
-                chosen.append(
-                    [
-                        span
-                        for label, heads in self.owners.items()
-                        if len(heads) == 1
-                        for span in found.get(heads[0], ())
-                        if span[2] == label
-                    ]
-                )
-        for label, heads in self.owners.items():
-            if len(heads) > 1:
-                self._add_average(logits, words, docs, by_head, chosen, label, heads)
-        return chosen
-
-    def _add_average(
-        self, logits, words, docs, by_head, chosen, label: str, heads: list[str]
-    ) -> None:
-        """Where heads own a label together, their spans, also kept as "a+b"."""
-        which = [
-            i
-            for i, doc in enumerate(docs)
-            if get_task(doc) is None
-            and len(words[i])
-            and all(h in logits[i] for h in heads)
-        ]
-        if not which:
-            return
-        parts = [
-            (
-                np.concatenate([of_words(logits[i][h], words[i].rows) for i in which]),
-                self.heads[h],
-                self.temperature(h),
-            )
-            for h in heads
-        ]
-        ends = np.cumsum([len(words[i]) for i in which])
-        means = np.split(average_label(parts, label), ends[:-1])
-        found = self._decode(means, [label], 1.0, [words[i] for i in which])
-        for i, spans in zip(which, found, strict=True):
-            chosen[i].extend(spans)
-            by_head[i].setdefault("+".join(heads), []).extend(spans)
 
     def _write_group(self, doc: Doc, found: dict[str, list]) -> None:
         """Of heads that found the same, the label's owner stands first: that is the
