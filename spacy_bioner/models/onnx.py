@@ -55,6 +55,7 @@ PRODUCT = (
 # Not in `doc.user_data`: where such a component is not in the pipeline, nobody takes it
 # away, and it would be saved with the document. Here it goes when the document does.
 SHELVES: WeakKeyDictionary[Doc, dict[tuple[str, str], Any]] = WeakKeyDictionary()
+NOTHING = np.zeros((0, 0), dtype="float32")  # the scores of no tokens
 
 
 @registry.architectures("spacy-bioner.OnnxGraph.v1")
@@ -114,9 +115,12 @@ def take(
         raise BionerError(Errors.B501)
     key = model.attrs["graph"], model.attrs["part"]
     shelves = [SHELVES.get(doc, {}) for doc in docs]
-    if any(key not in shelf for shelf in shelves):
+    if any(key not in x for doc, x in zip(docs, shelves, strict=True) if len(doc)):
         raise BionerError(Errors.B514.format(name=model.attrs["part"]))
-    matrices = [shelf.pop(key) for shelf in shelves]
+    # Of an empty document nothing was computed where who holds the graph skips it.
+    matrices: list[Any] = [shelf.get(key, NOTHING) for shelf in shelves]
+    for shelf in shelves:  # not at once: a document may stand there twice
+        shelf.pop(key, None)
     if any(len(x) != len(doc) for x, doc in zip(matrices, docs, strict=True)):
         raise BionerError(Errors.B516.format(name=model.attrs["part"]))
     return matrices, no_backprop

@@ -101,17 +101,17 @@ def _check_is_of(checkpoint: Path, config: Config) -> None:
 def _identity(config: Config) -> dict[str, Any]:
     """What makes two trainings the same; paths do not. Settings of a model are in it:
     one that is there already does not take others."""
-    training = config["training"]
+    values = config.interpolate()  # a seed is mostly written as ${system.seed}
+    training, components = values["training"], values["components"]
     return {
         "seed": training["seed"],
         "optimizer": training["optimizer"].get("@optimizers"),
         "models": {
             name: _without_names(settings.get("model"))
-            for name, settings in config["components"].items()
+            for name, settings in components.items()
         },
         "components": {
-            name: settings.get("factory")
-            for name, settings in config["components"].items()
+            name: settings.get("factory") for name, settings in components.items()
         },
         "corpora": {
             name: sorted(reader.get("sources", ()))

@@ -178,6 +178,27 @@ def test_a_listener_without_its_graph_says_so(three):
         compiled("renal cancer")
 
 
+def test_an_empty_document_needs_no_graph(three):
+    """A component that scores spans does not run it for nothing."""
+    source = pickle.loads(pickle.dumps(three[0]))
+    for name in ("ner", "second"):
+        source.remove_pipe(name)
+    source.add_pipe("ner", source=three[0])
+    compiled = compile_pipeline(source, "none")
+    assert compiled.pipe_names[-2:] == ["nested_spancat", "ner"]
+    texts = ["", "renal cancer in mice", ""]
+    for doc, text in zip(compiled.pipe(texts, batch_size=1), texts, strict=True):
+        assert spans_of(doc, "gerbera") == spans_of(three[1](text), "gerbera")
+
+
+def test_a_document_may_stand_twice_in_a_batch(three):
+    docs = [three[1].make_doc("renal cancer in mice")] * 2
+    for name in ("ner", "second"):
+        one, two = three[1].get_pipe(name).predict(docs)
+        for head, scores in one.items():
+            np.testing.assert_array_equal(scores, two[head])
+
+
 def test_only_a_gpu_that_was_asked_for_is_used(monkeypatch):
     both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnx.onnxruntime, "get_available_providers", lambda: both)

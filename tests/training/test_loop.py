@@ -201,6 +201,7 @@ def test_another_training_does_not_go_on_from_a_checkpoint(tmp_path):
     ("change", "what"),
     [
         (lambda c: c["training"].update(seed=7), "seed"),
+        (lambda c: c["system"].update(seed=7), "seed"),
         (lambda c: c["components"]["ner"]["model"].update(hidden=5), "models"),
         (lambda c: c["training"].update(optimizer={"@optimizers": "Adam.v1"}), "optim"),
     ],
@@ -208,6 +209,7 @@ def test_another_training_does_not_go_on_from_a_checkpoint(tmp_path):
 def test_another_seed_or_model_is_another_training(tmp_path, change, what):
     """Else the old one would come back as if it were what was asked for."""
     config = make_config(tmp_path, cnn_pipeline(), max_steps=3)
+    config["training"]["seed"] = "${system.seed}"  # as in every config of ours
     loop.train(config, tmp_path / "run")
     other = config.copy()
     change(other)
