@@ -359,3 +359,7 @@ class Errors(metaclass=_Coded):
         "A window of {window} word pieces is longer than what '{name}' can read, "
         "{limit}. Make it shorter."
     )
+    BA19 = (
+        "'{name}' ({kind}) does not guess hidden words as a BERT does, and `pretrain` "
+        "is for those that do. Train from it as it is."
+    )

@@ -143,6 +143,9 @@ def pretrain(
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise BionerError(Errors.BA07.format(name=encoder, error=reason)) from None
+    if not hasattr(model, "cls"):
+        kind = model.config.model_type
+        raise BionerError(Errors.BA19.format(name=encoder, kind=kind))
     limit = getattr(model.config, "max_position_embeddings", window)
     if window > limit:
         problem = Errors.BA18.format(window=window, name=encoder, limit=limit)

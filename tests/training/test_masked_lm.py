@@ -147,3 +147,16 @@ def test_settings_out_of_range(tiny_encoder, tmp_path, settings, error, monkeypa
     given = {"encoder": str(tiny_encoder), **settings}
     with pytest.raises(BionerError, match=error):
         masked_lm.pretrain(["One text of words."], output=tmp_path / "out", **given)
+
+
+def test_other_encoders_than_berts_are_refused(tiny_encoder, tmp_path):
+    from transformers import AutoTokenizer, RobertaConfig, RobertaForMaskedLM
+
+    folder = tmp_path / "roberta"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    tokenizer.save_pretrained(folder)
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2}
+    config = RobertaConfig(len(tokenizer), num_hidden_layers=1, **sizes)
+    RobertaForMaskedLM(config).save_pretrained(folder)
+    with pytest.raises(BionerError, match="BA19.*roberta"):
+        masked_lm.pretrain(["One text of words."], str(folder), tmp_path / "out")
