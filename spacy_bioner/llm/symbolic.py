@@ -41,6 +41,7 @@ OTHER_BRACKETS = (
     ("［", "］"),
     ("〔", "〕"),
 )  # what Chinese answers have instead
+OPENING = ("[", *(opening for opening, _ in OTHER_BRACKETS))
 SYMBOL = re.compile(r"\\([\\\[\]nr])|(.)", re.DOTALL)
 # A number, one character of Chinese or Japanese, other letters, or a sign.
 HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -201,28 +202,32 @@ def _lines(
     for line in _without_thoughts(answer, text, labels).split("\n"):
         exact = _exact_line(line, text, labels)
         if exact:
-            if label:
+            if body:
                 yield label, body
-            label = ""
+            label, body = "", ""
             report.answered = True
             yield exact
             continue
         line = line.strip()
         if not line or FENCE.match(line):
             continue
-        goes_on = label and _squeeze(body + line) in squeezed
+        head, rest = _head(line, labels)
+        name = (head if head in labels else known.get(_name(head), "")) if head else ""
+        goes_on = label and _is_in(body + line, squeezed)
+        if label and not body and not name:  # a type on a line of its own
+            own = head and not _is_in(head, squeezed)  # a type that was not asked for
+            goes_on = goes_on or (any(map(line.count, OPENING)) and not own)
         nothing = _fold(line.strip(".。*` ")) in NO_MENTION
         if nothing and not (goes_on and body):  # unless the text itself says so
             report.answered = True
+            label = label if body else ""
             continue
         if goes_on:
             body = f"{body}\n{line}" if body else line
             continue
-        if label:
+        if body:
             yield label, body
-            label = ""
-        head, rest = _head(line)
-        name = known.get(_name(head), "") if head else ""
+        label, body = "", ""
         if not name:
             kind = "unknown_type" if head and "[" in rest else "other_lines"
             report.dropped[kind] += 1
@@ -230,9 +235,11 @@ def _lines(
         report.answered = True
         report.repaired["type_name"] += not line.startswith(f"{name}:")
         label, body = name, rest.strip()
+        if not body.strip(QUOTES):  # `**Type:**`
+            body = ""
         if _fold(body.strip(".。*` ")) in NO_MENTION:
-            label = ""
-    if label:
+            label, body = "", ""
+    if body:
         yield label, body
 
 
@@ -249,8 +256,18 @@ def _exact_line(line: str, text: str, labels: Sequence[str]) -> tuple[str, str] 
     return None
 
 
-def _head(line: str) -> tuple[str, str]:
-    """What a line has before its first colon, without marks around it, and behind."""
+def _is_in(line: str, squeezed: str) -> bool:
+    """Whether a line is text as it is compared, its line breaks escaped or not."""
+    plain = "".join(symbol.char for symbol in _symbols(line))
+    return _squeeze(line) in squeezed or _squeeze(plain) in squeezed
+
+
+def _head(line: str, labels: Sequence[str]) -> tuple[str, str]:
+    """What a line has before the colon, without marks around it, and behind. A label
+    may have a colon too; else it is the first."""
+    for label in sorted(labels, key=len, reverse=True):
+        if line.startswith((f"{label}:", f"{label}：")):
+            return label, line[len(label) + 1 :]
     head, *rest = COLON.split(line, maxsplit=1)
     if not rest:
         return "", ""
@@ -259,6 +276,7 @@ def _head(line: str) -> tuple[str, str]:
 
 def _by_name(labels: Sequence[str]) -> dict[str, str]:
     """The label that each way of writing it means, where it means one only."""
+    labels = list(dict.fromkeys(labels))
     names = Counter(_name(label) for label in labels)
     return {_name(label): label for label in labels if names[_name(label)] == 1}
 
@@ -311,12 +329,22 @@ def _square(line: str, text: str, report: Report) -> str:
 
 
 def _bared(symbols: list[Symbol], text: str) -> list[Symbol]:
-    """Without the backslashes before brackets, where these are more than the text has:
-    some models escape their marks too."""
+    """Without the backslashes before brackets, where some models have them before their
+    marks: where they are more than the text's brackets, or where the copy is the text
+    without them and with them is not."""
     escaped = [symbol for symbol in symbols if symbol.escaped and symbol.char in "[]"]
-    if len(escaped) <= sum(map(_fold(text).count, "[]")):
-        return symbols
-    return [s if s.char not in "[]" else Symbol(s.char, False) for s in symbols]
+    bared = [s if s.char not in "[]" else Symbol(s.char, False) for s in symbols]
+    if len(escaped) > sum(map(_fold(text).count, "[]")):
+        return bared
+    if escaped and not _copies(symbols, text) and _copies(bared, text):
+        return bared
+    return symbols
+
+
+def _copies(symbols: list[Symbol], text: str) -> bool:
+    """Whether a line is the text, but for its marks and spaces."""
+    copy, _ = _split(symbols, _own_brackets(symbols, text))
+    return _fold(copy).split() == _fold(text).split()
 
 
 def _own_brackets(symbols: list[Symbol], text: str) -> frozenset[int]:

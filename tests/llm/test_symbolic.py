@@ -223,6 +223,28 @@ SPOILED = {
         [("DISEASE", "renal failure")],
         {},
     ),
+    "a line of its own in marks": (
+        "**DISEASE:**\n"
+        r"Raised \[Ca2+\]i and [renal failure] after aspirin or aspirin .",
+        [("DISEASE", "renal failure")],
+        {"type_name": 1},
+    ),
+    "a line of its own, and a word changed": (
+        "DISEASE:\n"
+        r"Raised \[Ca2+\]i with [renal failure] after aspirin or aspirin .",
+        [("DISEASE", "renal failure")],
+        {"wording": 1},
+    ),
+    "lines of their own, one of a type not asked for": (
+        "DISEASE:\nORGAN: [renal] failure\nCHEMICAL:\nNone\nGENE\n[Ca2+]",
+        [],
+        {"unknown_type": 1, "other_lines": 2},
+    ),
+    "marks escaped, the text's own brackets not": (
+        r"CHEMICAL: Raised [Ca2+]i and renal failure after \[aspirin\] or aspirin .",
+        [("CHEMICAL", "aspirin")],
+        {"literal_brackets": 2},
+    ),
     "thoughts": (
         "<think>\nDISEASE: [aspirin]?\n</think>\n\n"
         r"DISEASE: Raised \[Ca2+\]i and [renal failure] after aspirin or aspirin .",
@@ -317,6 +339,28 @@ def test_line_breaks_that_the_model_did_not_escape():
     found, counted = mentions(answer, text)
     assert found == [("DISEASE", "asthma"), ("DISEASE", "renal failure")]
     assert counted == {"unknown_type": 1}
+
+
+def test_line_breaks_that_the_model_escaped():
+    text = "HISTORY: asthma\nNOW: renal failure"
+    answer = "DISEASE:\n" r"HISTORY: [asthma]\nNOW: [renal failure]"
+    found, counted = mentions(answer, text)
+    assert found == [("DISEASE", "asthma"), ("DISEASE", "renal failure")]
+    assert counted == {}
+
+
+@pytest.mark.parametrize(
+    ("labels", "line", "label"),
+    [
+        (["A", "A: B"], "A: B: the [lung]", "A: B"),
+        (["UMLS:T047"], "UMLS:T047：the [lung]", "UMLS:T047"),
+        (["Gene", "GENE"], "GENE: the [lung]", "GENE"),
+        (["GENE", "GENE"], "gene: the [lung]", "GENE"),
+    ],
+)
+def test_labels_that_look_alike(labels, line, label):
+    """Also where the copy is not exact."""
+    assert decode(line, "a lung", labels)[0] == [(2, 6, label)]
 
 
 def test_a_mention_that_begins_within_a_word():
