@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from html import escape
 from typing import Any
 
 from spacy import displacy
@@ -108,5 +109,5 @@ def _upper(colors: dict[str, str]) -> dict[str, str]:
 
 def _describe(span: Span, score: float, note: Callable[[Span], str] | None) -> str:
     shown = "" if math.isnan(score) else f"{score:.2f}"
-    parts = (span.label_, shown, note(span) if note else "")
+    parts = (span.label_, shown, escape(note(span)) if note else "")
     return " ".join(part for part in parts if part)

@@ -35,6 +35,10 @@ class Errors(metaclass=_Coded):
         "component (`pip install scispacy`)."
     )
     B006 = "policy is '{policy}'; choose one of {known}."
+    B007 = (
+        "Component '{name}' writes over what '{other}' puts aside: both have the "
+        "spans_key '{key}'. Give one of them another."
+    )
 
     # 1xx: corpora
     B101 = "{path}:{line}: {problem}"

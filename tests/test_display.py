@@ -34,6 +34,12 @@ def test_entities_have_score_identifier_and_note(doc):
     assert options == {"kb_url_template": "https://example.org/{}"}
 
 
+def test_notes_are_text(doc):
+    for style in ("ent", "span"):
+        html = render(doc, style, note=lambda s: "p<0.05 & <b>")
+        assert "p&lt;0.05 &amp; &lt;b&gt;" in html and "<b>" not in html
+
+
 def test_spans_have_the_scores_of_their_own_row(doc):
     html = render([doc, doc], "span", key="sc", page=True)
     assert html.startswith("<!DOCTYPE html>")

@@ -80,12 +80,13 @@ def share(config: dict[str, Any], name: str, default: float) -> float:
 
 
 def print_counts(counts: dict[str, Counts]) -> None:
-    header = ("source", "documents", "chats", "without mention", "mentions", "lost")
+    columns = ("documents", "not annotated", "chats", "without mention", "mentions")
     table = [
-        (name, c.documents, c.rows, c.nothing, c.written, c.lost)
+        (name, c.documents, c.skipped, c.rows, c.nothing, c.written, c.lost)
         for name, c in counts.items()
     ]
-    msg.table(table, header=header, divider=True, aligns=("l", *"rrrrr"))
+    header = ("source", *columns, "lost")
+    msg.table(table, header=header, divider=True, aligns=("l", *"rrrrrr"))
 
 
 @friendly_errors

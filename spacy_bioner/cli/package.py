@@ -99,12 +99,18 @@ def save_clean(nlp: Language, output: Path) -> None:
         labels = {label for names in nlp.pipe_labels.values() for label in names}
         srsly.write_json(output / "vocab" / "strings.json", sorted(labels))
     config = Config().from_disk(output / "config.cfg", interpolate=False)
-    models = [c["model"] for c in config["components"].values() if "model" in c]
-    for section in (config["paths"], *models):
-        for key, value in section.items():
-            if isinstance(value, str) and Path(value).is_absolute():
-                section[key] = Path(value).name
+    for name in ("paths", "components", "corpora", "initialize"):
+        shorten_paths(config.get(name, {}))
     config.to_disk(output / "config.cfg")
+
+
+def shorten_paths(section: dict[str, Any]) -> None:
+    """Leave of absolute paths their last part."""
+    for key, value in section.items():
+        if isinstance(value, dict):
+            shorten_paths(value)
+        elif isinstance(value, str) and Path(value).is_absolute():
+            section[key] = Path(value).name
 
 
 def make_meta(

@@ -11,7 +11,7 @@ from spacy.language import Language
 from wasabi import msg
 
 from spacy_bioner.cli._util import friendly_errors, load_pipeline
-from spacy_bioner.corpora.convert import write
+from spacy_bioner.corpora.convert import attrs_of, write
 from spacy_bioner.docbin import read_docs
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.nested_spancat import NestedSpancat
@@ -40,7 +40,8 @@ def teach_cli(
     docs = read_docs(source, spacy.blank("en").vocab)
     if only:
         docs = map(forget, docs)
-    count = write(teach(teachers, docs, key), output)
+    taught = list(teach(teachers, docs, key))
+    count = write(taught, output, attrs_of(taught))
     msg.good(f"{output}: {count} documents taught by {len(teachers)} pipelines")
 
 

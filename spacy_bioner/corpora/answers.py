@@ -17,7 +17,9 @@ from spacy_bioner.corpora.document import Mention
 from spacy_bioner.errors import BionerError, Errors
 
 TAG = re.compile(r"<(?:span\b(?P<attributes>[^>]*)|/span\s*)>", re.IGNORECASE)
-CLASS = re.compile(r"""\bclass\s*=\s*(["']?)([\w -]+?)\1(?=\s|/|$)""", re.IGNORECASE)
+CLASS = re.compile(
+    r"""\bclass\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'/]+))""", re.IGNORECASE
+)
 SUFFIX = ".html"
 LOST = ("unknown label", "not in the text", "never closed")
 
@@ -77,7 +79,8 @@ def parse_answer(html: str) -> tuple[str, list[Mention], int]:
         last = tag.end()
         if (attributes := tag["attributes"]) is not None:
             found = CLASS.search(attributes)
-            opened.append((len(text), found[2].strip() if found else ""))
+            label = "".join(filter(None, found.groups())) if found else ""
+            opened.append((len(text), unescape(label).strip()))
         elif opened:
             start, label = opened.pop()
             if label:

@@ -43,6 +43,7 @@ def read(
 def _convert(path: Path, source, type_key: str, id_key: str) -> SourceDocument:
     document = SourceDocument(source.id, "")
     annotations = list(source.annotations)
+    cut = all(passage.sentences for passage in source.passages if passage.text)
     for passage in source.passages:
         annotations += passage.annotations
         parts = passage.sentences or [passage]
@@ -54,8 +55,9 @@ def _convert(path: Path, source, type_key: str, id_key: str) -> SourceDocument:
                 )
             document.text = document.text.ljust(part.offset, "\n") + text
             if passage.sentences:
-                document.sentence_starts.append(part.offset)
                 annotations += part.annotations
+                if cut:  # else the rules find all of them
+                    document.sentence_starts.append(part.offset)
     for annotation in annotations:
         label = annotation.infons.get(type_key, "")
         if not label:

@@ -62,7 +62,8 @@ def tag_spans(tags: list[str]) -> Iterator[tuple[int, int, str]]:
     first, current = 0, ""
     for i, tag in enumerate([*tags, "O"]):
         prefix, label = tag[0], tag[2:]
-        if current and (prefix not in "IEL" or label != current):
+        ended = i and tags[i - 1][0] in "SUEL"
+        if current and (ended or prefix not in "IEL" or label != current):
             yield first, i - 1, current
             current = ""
         if label and not current:

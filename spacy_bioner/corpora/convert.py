@@ -175,10 +175,21 @@ def sentences_with_mention(docs: Iterable[Doc], report: Report) -> Iterator[Doc]
             if inside:
                 one = sent.as_doc()
                 one.spans[key] = [_moved(span, one, -sent.start) for span in inside]
+                if key == GOLD_KEY:
+                    _take_longest(one, report)
                 one.user_data["id"] = f"{doc.user_data['id']}-{number}"
                 one.user_data["exact_text"] = doc.user_data["exact_text"]
                 set_task(one, get_task(doc))
                 yield one
+
+
+def _take_longest(sentence: Doc, report: Report) -> None:
+    """A mention that a longer one across the sentence's end had beaten stands now."""
+    before = {(ent.start, ent.end) for ent in sentence.ents}
+    sentence.ents = _longest(list(sentence.spans[GOLD_KEY]), defaultdict(Counter))
+    for ent in sentence.ents:
+        if (ent.start, ent.end) not in before:
+            report.labels[ent.label_].update({"overlapping": -1, "kept": 1})
 
 
 def _moved(span: Span, doc: Doc, by: int) -> Span:
@@ -226,10 +237,11 @@ def _tidy(source: SourceDocument, counts: Labels) -> list[Mention]:
         if (start, end) != (mention.start, mention.end):
             count["trimmed"] += 1
         key = (start, end, mention.label)
+        kb_id = mention.kb_id
         if key in mentions:
             count["duplicate"] += 1
-        else:
-            mentions[key] = Mention(*key, mention.kb_id)
+            kb_id = mentions[key].kb_id or kb_id
+        mentions[key] = Mention(*key, kb_id)
     return sorted(mentions.values(), key=lambda m: (m.start, -m.end))
 
 

@@ -167,5 +167,8 @@ def _keys(words: Iterable[str]) -> Keys:
 
 def _spellings(words: Sequence[str]) -> set[str]:
     """What the same name gives in any order of its words, and with or without a space
-    or hyphen where they meet (`IL-2`, `IL2`), but between numbers."""
+    or hyphen where they meet (`IL-2`, `IL2`), but between numbers. None for a name of
+    signs alone."""
+    if not words:
+        return set()
     return {" ".join(sorted(words)), BETWEEN.sub("", " ".join(words))}

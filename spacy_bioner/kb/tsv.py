@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spacy_bioner.corpora.common import malformed, read_lines
 from spacy_bioner.errors import BionerError, Errors
-from spacy_bioner.kb.entry import Entry, clean, common_id
+from spacy_bioner.kb.entry import UNLINKED, Entry, clean, common_id
 
 # What a column holds, by its name in lower case without anything but letters. What
 # ontologists call a `label` is the preferred name; the entity type is a `type`.
@@ -47,7 +47,7 @@ def read(path: Path) -> Iterator[Entry]:
                 raise malformed(path, number, problem)
             row: dict[str, list[str]] = defaultdict(list)
             for meaning, field in zip(columns, fields, strict=False):
-                if field:
+                if field not in UNLINKED:  # `-` and the like: nothing is there
                     row[meaning].append(field)
             yield _to_entry(row)
     if columns is None:
@@ -69,15 +69,16 @@ def _to_entry(row: dict[str, list[str]]) -> Entry:
     the first one rules; further names are synonyms."""
     first = {meaning: fields[0] for meaning, fields in row.items()}
     names = [clean(name) for name in row.get("name", [""])]
+    ids = [common_id(part) for part in first.get("id", "").split("|")]
     entry = Entry(
-        common_id(first.get("id", "")),
+        ids[0],
         names[0],
         clean(first.get("type", "")),
         obsolete=first.get("obsolete", "").lower() in ("true", "1", "yes"),
     )
     for text in [*names[1:], *"|".join(row.get("synonyms", ())).split("|")]:
         entry.add_synonym(clean(text), "exact")
-    for identifier in re.split(r"[|\s]+", "|".join(row.get("xrefs", ()))):
+    for identifier in [*ids[1:], *re.split(r"[|\s]+", "|".join(row.get("xrefs", ())))]:
         entry.add_xref(identifier)
     return entry
 

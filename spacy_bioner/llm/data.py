@@ -52,18 +52,24 @@ class Source:
             spans: Iterable[Span] = doc.ents
         else:
             spans = doc.spans.get(self.spans_key, [])
-        return [span for span in spans if span.label_ in self.task.labels]
+        return [s for s in spans if s.label_ in self.task.labels and len(s)]
+
+    def is_annotated(self, doc: Doc) -> bool:
+        """Else that it has no mention says nothing."""
+        return self.spans_key in doc.spans or doc.has_annotation("ENT_IOB")
 
 
 @dataclass
 class Counts:
     """What became of the mentions of a source.
 
+    skipped (int): Documents that nobody annotated.
     written (int): In answers.
     lost (int): Across two pieces of a long text, or nested in a task that is not.
     """
 
     documents: int = 0
+    skipped: int = 0
     rows: int = 0
     nothing: int = 0
     written: int = 0
@@ -129,6 +135,9 @@ def make_rows(
     counts = Counts()
     for doc in read_docs(source.path, blank(source.lang)):
         counts.documents += 1
+        if not source.is_annotated(doc):
+            counts.skipped += 1
+            continue
         counts.labels.update(_labels(source, doc))
         for _ in range(int(source.weight) + (rng.random() < source.weight % 1)):
             task = ask_for(source.task, _draw(source.task.labels, drop_types, rng))

@@ -13,6 +13,8 @@ from ..errors import BionerError, Errors
 from .cache import PromptCache
 from .chat import choose_device, load_model, load_tokenizer, prompt_ids
 
+OWN_SETTINGS = {"max_new_tokens", "eos_token_id", "pad_token_id"}  # given otherwise
+
 NO_SETTINGS = SimpleFrozenDict()
 
 
@@ -56,6 +58,11 @@ def make_local_causal(
             raise BionerError(
                 Errors.B709.format(name=setting, value=value, expected="1 or more")
             )
+    if own := sorted(OWN_SETTINGS & config.keys()):
+        expected = f"settings of transformers other than {sorted(OWN_SETTINGS)}"
+        raise BionerError(
+            Errors.B709.format(name="config", value=own, expected=expected)
+        )
     return LocalCausal(
         name,
         dict(config),

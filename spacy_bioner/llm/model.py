@@ -239,6 +239,9 @@ def read_answer(response: requests.Response) -> str:
         raise Unusable("the answer is no chat completion") from None
     if not isinstance(content, str):
         raise Unusable("the answer has no text")
+    if reason == "content_filter":
+        problem = "its content filter took text out of the answer"
+        raise BionerError(Errors.B708.format(url=response.url, problem=problem))
     if reason == "length":
         raise Unusable(
             "the answer was cut at its greatest length; raise max_tokens in the "

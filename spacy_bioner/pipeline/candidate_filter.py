@@ -16,6 +16,7 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 
+from ..confidence import place_of, put_on_tokens
 from ..errors import BionerError, Errors
 from ..layers.span_choice import (
     OVERLAPS,
@@ -236,9 +237,11 @@ class CandidateFilter(Configured):
     def predict(self, docs: Iterable[Doc]) -> list[Judged]:
         """The scores of every candidate's variants; documents are not changed."""
         docs = list(docs)
-        labels: dict[str, int] = {}
-        key = self.cfg["candidates_key"]
-        found = [rows_of(doc.spans.get(key, ()), labels) for doc in docs]
+        groups = [self._candidates(doc) for doc in docs]
+        # By name: what stands first in a batch must not stand first in every document.
+        names = sorted({span.label_ for group in groups for span in group})
+        labels = {name: i for i, name in enumerate(names)}
+        found = [rows_of(group, labels) for group in groups]
         window = self.cfg["window"] if self.cfg["repair"] else 0
         looked = [
             variants(rows, window, doc.to_array("IS_SPACE") == 0)
@@ -258,6 +261,12 @@ class CandidateFilter(Configured):
             judged.append(Judged(list(labels), rows, places, table))
         return judged
 
+    def _candidates(self, doc: Doc) -> list[Span]:
+        """Those that are more than white space, on the tokens as they are now."""
+        key = self.cfg["candidates_key"]
+        group = put_on_tokens(doc.spans[key]) if key in doc.spans else ()
+        return [span for span in group if span.text.strip()]
+
     def _score(
         self, docs: list[Doc], spans: list[Rows], labels: list[str]
     ) -> list[NDArray[np.float32]]:
@@ -275,14 +284,15 @@ class CandidateFilter(Configured):
             rows, scores, repaired = choose(
                 found, self.probabilities, self.cfg["threshold"], self.cfg["overlap"]
             )
-            spans = [Span(doc, i, j, found.labels[k]) for i, j, k in rows.tolist()]
+            known = {place_of(span): span for span in self._candidates(doc)}
+            places = [(i, j, found.labels[k]) for i, j, k in rows.tolist()]
+            spans = [known.get(place) or Span(doc, *place) for place in places]
             attrs: dict[str, Any] = {"scores": scores, "repaired": repaired}
             if policy:
                 attrs["ents"] = True
             doc.spans[key] = SpanGroup(doc, name=key, spans=spans, attrs=attrs)
             if policy:
-                places = [(span.start, span.end) for span in spans]
-                best = best_first(places, scores.tolist())
+                best = best_first([place[:2] for place in places], scores.tolist())
                 set_entities(doc, [spans[i] for i in best], policy)
 
     # Training

@@ -6,6 +6,7 @@ the resolver at the end decides among whole entities by one stated policy.
 """
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -33,8 +34,12 @@ def make_entity_collector(
     """Build the component.
 
     spans_key (str): The span group that entities are moved to; its "scores" are nan
-        for an entity that nobody scored.
+        for an entity that nobody scored. Each collector needs one of its own.
     """
+    for other, pipe in nlp.pipeline:
+        if isinstance(pipe, EntityCollector) and pipe.spans_key == spans_key:
+            text = Errors.B007.format(name=name, other=other, key=spans_key)
+            warnings.warn(text, stacklevel=2)
     return EntityCollector(name, spans_key=spans_key)
 
 

@@ -16,7 +16,7 @@ from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
-from ..confidence import Place, place_of
+from ..confidence import Place, place_of, put_on_tokens
 from ..errors import BionerError, Errors
 from ..kb.base import KnowledgeBase
 from ..kb.load import load
@@ -77,7 +77,8 @@ def make_term_linker(
     threshold (float): A span whose best candidate scores less gets no identifier.
     abbreviations (bool): Look up a short form as its long form, where scispaCy's
         `abbreviation_detector` has found them.
-    overwrite (bool): Also link spans that have an identifier.
+    overwrite (bool): Also look up spans that have an identifier; it is gone if nothing
+        is found.
     links_key (str): The span group of all that was looked up; its `attrs` hold
         "candidates", parallel to the spans. `links.candidates_of` reads them.
     """
@@ -243,7 +244,8 @@ class TermLinker(Pipe):
         if self.ents:
             yield from (ent for ent in doc.ents if self._may(ent))
         for key in self.groups:
-            yield from (span for span in doc.spans.get(key, ()) if self._may(span))
+            if key in doc.spans:
+                yield from filter(self._may, put_on_tokens(doc.spans[key]))
 
     def _may(self, span: Span) -> bool:
         return self.overwrite or not span.kb_id
@@ -293,7 +295,7 @@ class TermLinker(Pipe):
                     token.ent_kb_id_ = identifier
 
     def _link_group(self, doc: Doc, key: str, links: Found) -> None:
-        group, spans = doc.spans[key], []
+        group, spans = put_on_tokens(doc.spans[key]), []
         for span in group:
             identifier = span.kb_id_
             if self._may(span) and place_of(span) in links:

@@ -29,14 +29,12 @@ def score_heads_of(nlp: Language, name: str, examples: Iterable[Example]):
         before `name`, and its tag scores by head.
     """
     ner: Any = nlp.get_pipe(name)
-    upstream = nlp.pipe_names[: nlp.pipe_names.index(name)]
+    rest = nlp.pipe_names[nlp.pipe_names.index(name) :]
     for batch in minibatch(examples, 32):
         docs = [example.predicted for example in batch]
         for doc in docs:
             set_task(doc, None)
-        for pipe in upstream:
-            component: Any = nlp.get_pipe(pipe)
-            docs = list(component.pipe(docs))
+        docs = list(nlp.pipe(docs, disable=rest))
         scores = ner.predict(docs)
         for doc, by_head, example in zip(docs, scores, batch, strict=True):
             if doc.has_extension("trf_data"):

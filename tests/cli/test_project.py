@@ -19,6 +19,7 @@ from weasel.util import load_project_config
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
 from spacy_bioner.cli.package import save_clean
+from spacy_bioner.errors import BionerError
 from spacy_bioner.training.texts import read_texts
 from spacy_bioner.training.tiny import make_tiny_encoder
 
@@ -71,6 +72,15 @@ def test_pretrain_from_a_tiny_encoder(tmp_path):
     assert result.exit_code == 1 and "no .txt or .spacy file" in result.output
 
 
+def test_texts_are_utf8_with_or_without_a_mark(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("One text.\n\nTwo.\n", "utf-8-sig")
+    assert list(read_texts([path])) == ["One text.", "Two."]
+    path.write_bytes(b"caf\xe9")
+    with pytest.raises(BionerError, match="B603.*UTF-8"):
+        list(read_texts([path]))
+
+
 def test_package_with_test_scores(tmp_path):
     nlp = spacy.blank("en")
     nlp.meta["performance"] = {"dev_f": 0.9}
@@ -97,6 +107,17 @@ def test_package_with_test_scores(tmp_path):
     for bad, message in [("toy", "no package name"), ("model", "is no package")]:
         result = run("package", tmp_path / "model", tmp_path / bad)
         assert result.exit_code == 1 and message in result.output
+
+
+def test_no_path_of_the_machine_is_packaged(tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("term_linker")
+    nlp.config["paths"]["data"] = str(tmp_path / "corpus")
+    nlp.config["initialize"]["components"]["term_linker"] = {"kb": str(tmp_path / "a")}
+    save_clean(nlp, tmp_path / "out")
+    saved = (tmp_path / "out" / "config.cfg").read_text("utf8")
+    assert str(tmp_path) not in saved
+    assert spacy.load(tmp_path / "out").config["paths"]["data"] == "corpus"
 
 
 def test_words_that_a_lemmatizer_looks_up_are_packaged(tmp_path):

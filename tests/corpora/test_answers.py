@@ -9,7 +9,7 @@ from spacy_bioner.cli import app
 from spacy_bioner.corpora.answers import add_answers, parse_answer
 from spacy_bioner.errors import BionerError
 
-LABELS = {"problem": "PROBLEM", "test": "TEST"}
+LABELS = {"problem": "PROBLEM", "test": "TEST", "Sign/Symptom & co": "PROBLEM"}
 TEXT = "BP < 90 was found, with a dry cough."
 
 
@@ -61,6 +61,12 @@ def answer(tmp_path, html):
             'no <span class="normal">cough</span> <span class="problem">zzz</span>',
             [],
             {"unknown label": 1, "not in the text": 1},
+        ),
+        (  # a class of the user's own, with signs in it
+            'a <span class="Sign/Symptom &amp; co">dry cough</span> <span class="x.y">'
+            "BP</span>",
+            [("dry cough", "PROBLEM")],
+            {"kept": 1, "unknown label": 1},
         ),
         ("", [], {}),
     ],

@@ -64,6 +64,11 @@ def test_nested_keeps_everything_once():
     assert report.to_json()["total"]["duplicate"] == 1
 
 
+def test_of_equal_mentions_an_identifier_is_kept():
+    doc, _ = convert("flu here", (0, 3, "D"), (0, 3, "D", "MESH:1"), (0, 3, "D", "x"))
+    assert [ent.kb_id_ for ent in doc.ents] == ["MESH:1"]
+
+
 def test_white_space_is_trimmed_and_counted():
     doc, report = convert("a rat  b", (1, 6, "X"), (5, 7, "X"), (0, 0, "X"))
     assert [e.text for e in doc.ents] == ["rat"]
@@ -186,6 +191,16 @@ def test_selected_sentences_keep_gold_and_say_what_they_lose(nested):
     ]
     assert one.user_data["id"] == "7-2" and one.user_data["exact_text"]
     assert report.labels["S"]["cross-sentence"] == 1 and not report.labels["S"]["kept"]
+
+
+def test_a_mention_that_was_beaten_across_a_border_stands_in_its_sentence():
+    source = SourceDocument("1", "Severe asthma. Next.", sentence_starts=[0, 15])
+    source.mentions = [Mention(7, 13, "D"), Mention(7, 19, "D")]
+    report = Report()
+    doc = to_doc(source, NLP.make_doc, report)
+    [one] = sentences_with_mention([doc], report)
+    assert [ent.text for ent in one.ents] == ["asthma"]
+    assert report.labels["D"]["kept"] == 1 and report.labels["D"]["overlapping"] == 0
 
 
 def test_what_documents_have_besides_mentions_is_written_if_asked_for(tmp_path):

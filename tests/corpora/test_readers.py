@@ -352,6 +352,27 @@ def test_what_a_reader_needs_is_named(tmp_path, monkeypatch):
             list(READERS[name](folder))
 
 
+def test_conll_mentions_that_say_where_they_end(tmp_path):
+    text = "a\tS-X\nb\tI-X\nc\tB-X\nd\tE-X\ne\tI-X\nf\tL-X\n"
+    [document] = READERS["conll"](write(tmp_path, {"a.conll": text}))
+    assert [s for s, _ in surfaces(document)] == ["a", "b", "c d", "e f"]
+
+
+def test_bioc_sentences_are_taken_where_all_are_given(tmp_path):
+    pytest.importorskip("bioc")
+    old = "<text>Of rats</text>\n<annotation"
+    new = "<sentence><offset>9</offset><text>Of rats</text></sentence><annotation"
+    some = BIOC.replace(old, new)
+    every = some.replace(
+        "<text>Ataxia.</text>",
+        "<sentence><offset>0</offset><text>Ataxia.</text></sentence>",
+    )
+    for text, starts in ((BIOC, []), (some, []), (every, [0, 9])):
+        [document] = READERS["bioc"](write(tmp_path, {"a.xml": text}))
+        assert document.text == "Ataxia.\n\nOf rats"
+        assert document.sentence_starts == starts
+
+
 def test_bioc_keeps_passage_offsets(tmp_path):
     pytest.importorskip("bioc")
     [document] = READERS["bioc"](write(tmp_path, {"a.xml": BIOC}))

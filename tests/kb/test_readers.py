@@ -84,6 +84,8 @@ def test_tsv_with_its_header_in_a_comment(sources):
         ),
         ('?cls\t?label\nX:1\t"7"^^<http://e.org/int>', Entry("X:1", "7")),
         ("id\tname\nX:1\t@en", Entry("X:1", "@en")),
+        ("id\tname\tsynonyms\n-\tgout\t-", Entry("", "gout")),
+        ("id\tname\nX:1|MIM:2\tgout", Entry("X:1", "gout", xrefs=["OMIM:2"])),
     ],
 )
 def test_columns_that_mean_the_same_lose_nothing(tmp_path, table, entry):

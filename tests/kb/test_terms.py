@@ -128,6 +128,11 @@ def test_nothing_to_find():
     assert make_index(Entry("", "gout")).ids == []
 
 
+def test_signs_alone_are_no_name():
+    index = make_index(Entry("T:1", "gout", synonyms={"-": "exact"}))
+    assert index.nearest("+", 3) == []
+
+
 def test_identifiers_of_a_mention():
     assert identifiers("D000001|OMIM:2") == ["MESH:D000001", "OMIM:2"]
     assert identifiers("D000001+MIM:2") == ["MESH:D000001", "OMIM:2"]

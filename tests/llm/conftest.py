@@ -36,7 +36,7 @@ class Server(ThreadingHTTPServer):
     """Speaks the OpenAI chat API; `faults` are what it does to the next requests.
 
     A fault is a status, or "timeout", "hang_up", "half_body", "no_json", "no_choices",
-    "no_text", "cut", "redirect", or a function of the handler.
+    "no_text", "cut", "filtered", "redirect", or a function of the handler.
     """
 
     daemon_threads = True
@@ -97,6 +97,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         elif fault == "no_text":
             content = None
+        elif fault == "filtered":
+            content, reason = "", "content_filter"
         elif fault == "cut":
             content, reason = content[: len(content) // 2], "length"
         elif fault == "redirect":

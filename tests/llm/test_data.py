@@ -107,6 +107,18 @@ def test_weights_and_texts_without_mentions(folder):
     assert counts.nothing == 0 and len(rows) == len(TAGGED["en"]) - 1
 
 
+def test_what_nobody_annotated_says_nothing(folder):
+    nlp = spacy.blank("en")
+    path = folder / "en.spacy"
+    docs = [*DocBin().from_disk(path).get_docs(nlp.vocab), nlp("No group here.")]
+    gold = docs[0].spans["gold"]
+    gold.append(Span(docs[0], 1, 1, gold[0].label_))  # of no words
+    DocBin(docs=docs).to_disk(path)
+    rows, counts = make_rows(sources(folder)["en"], **ALL)
+    assert (counts.documents, counts.skipped) == (len(docs), 1)
+    assert len(rows) == len(docs) - 1
+
+
 def test_mixing_keeps_every_row_and_is_seeded(folder):
     made = [make_rows(source, **ALL)[0] for source in sources(folder).values()]
     mixed = mix(made, 3)

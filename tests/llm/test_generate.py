@@ -115,6 +115,11 @@ def test_settings_that_cannot_be(setting):
         make_local_causal("none", **{setting: 0})
 
 
+def test_what_has_a_setting_of_its_own_is_not_in_the_config():
+    with pytest.raises(BionerError, match="B709.*max_new_tokens"):
+        make_local_causal("none", config={"max_new_tokens": 9, "num_beams": 2})
+
+
 def test_nothing_is_loaded_before_the_first_document(folder):
     model = make_local_causal(str(folder / "nowhere"))
     with pytest.raises(BionerError, match="B716"):

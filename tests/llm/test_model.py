@@ -114,6 +114,14 @@ def test_no_server(server):
         ask(server, PROMPT)
 
 
+def test_a_filtered_answer_is_none_and_not_kept(server, tmp_path):
+    server.faults.append("filtered")
+    cache = str(tmp_path / "answers.jsonl")
+    with pytest.raises(BionerError, match="B708.*content filter"):
+        ask(server, PROMPT, cache=cache)
+    assert ask(server, PROMPT, cache=cache) == [ANSWER]
+
+
 def test_a_limit_on_the_answer_grows(server):
     server.faults.extend(["cut", "cut"])
     assert ask(server, PROMPT, config={"max_tokens": 10}) == [ANSWER]

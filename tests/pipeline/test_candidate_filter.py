@@ -380,9 +380,44 @@ def test_any_text_in_any_batch(trained):
     assert together[1] == together[2] == ([], [], [])
 
 
-def test_an_empty_candidate_is_none(trained):
-    doc = with_candidates(trained, "No p53 was found .", (1, 1, "GENE"))
-    assert kept(trained(doc)) == []
+@pytest.mark.parametrize("overlap", ["flat", "nested", "all"])
+def test_the_order_is_that_of_the_document_alone(trained, overlap):
+    cfg = trained.get_pipe("filter").cfg
+    before = {**cfg}
+    cfg.update(overlap=overlap, threshold=0.0, repair=False)
+    spans = [(1, 2, label) for label in ("GENE", "", "新", "DISEASE")]
+    text = "No p53 was found ."
+    first = with_candidates(trained, "No p53 .", (1, 2, "新"), (1, 2, "DISEASE"))
+    docs = [first, with_candidates(trained, text, *spans)]
+    *_, together = trained.pipe(docs)
+    alone = trained(with_candidates(trained, text, *spans[::-1]))
+    cfg.update(before)
+    assert kept(together) == kept(alone)
+
+
+def test_candidates_that_are_kept_keep_their_identifiers(trained):
+    doc = trained.make_doc("No p53 was found .")
+    doc.spans[KEY] = [Span(doc, 1, 2, "GENE", kb_id="HGNC:11998", span_id="a")]
+    (span,) = trained(doc).spans["filtered"]
+    assert (span.kb_id_, span.id_) == ("HGNC:11998", "a")
+
+
+def test_candidates_stay_with_their_words_when_tokens_change(trained):
+    doc = with_candidates(trained, "Now it is p53 again", (3, 4, "GENE"))
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[0:3])
+    assert kept(trained(doc)) == [("p53", "GENE")]
+
+
+@pytest.mark.parametrize(
+    ("text", "span"), [("No p53 .", (1, 1)), (" \n p53", (0, 1)), ("a \n\n b", (1, 2))]
+)
+def test_an_empty_candidate_is_none(trained, text, span):
+    cfg = trained.get_pipe("filter").cfg
+    threshold, cfg["threshold"] = cfg["threshold"], 0.0
+    doc = trained(with_candidates(trained, text, (*span, "GENE")))
+    cfg["threshold"] = threshold
+    assert kept(doc) == []
 
 
 def test_no_documents(trained):

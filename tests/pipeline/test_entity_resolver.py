@@ -129,6 +129,13 @@ def test_a_collector_puts_entities_aside():
     assert not any(nlp.analyze_pipes()["problems"].values())
 
 
+def test_each_collector_has_a_group_of_its_own():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_collector", "one")
+    with pytest.warns(UserWarning, match="B007.*'two'.*'one'.*'collected'"):
+        nlp.add_pipe("entity_collector", "two")
+
+
 def test_a_collector_keeps_scores_and_silences_who_wrote_them():
     nlp = spacy.blank("en")
     pipe = nlp.add_pipe("entity_collector")

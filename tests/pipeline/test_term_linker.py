@@ -55,6 +55,18 @@ def test_candidates_stay_with_their_words_when_tokens_change(kb):
     assert [len(candidates_of(ent)) > 0 for ent in doc.ents] == [True] * 3 + [False]
 
 
+def test_groups_stay_with_their_words_when_tokens_change(kb):
+    nlp = make_nlp(kb, groups=["g"])
+    doc = nlp.make_doc("severe stone fever and rust")
+    spans = [Span(doc, 1, 3, "DISEASE"), Span(doc, 4, 5, "METAL")]
+    doc.spans["g"] = SpanGroup(doc, name="g", spans=spans, attrs={"scores": [0.9, 0.8]})
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[1:3])
+    group = nlp(doc).spans["g"]
+    assert [s.text for s in group] == ["stone fever", "rust"]
+    assert ids(group) == ["T:1", "T:4"] and group.attrs["scores"] == [0.9, 0.8]
+
+
 def test_entities_get_identifiers_and_candidates(kb):
     nlp = make_nlp(kb)
     doc = nlp(annotate(nlp))

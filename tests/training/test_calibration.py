@@ -3,15 +3,21 @@
 import numpy as np
 import pytest
 import spacy
+from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Model
+from toy import cnn_pipeline, toy_examples
 
 from spacy_bioner.layers.decoding import log_softmax
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
 from spacy_bioner.tags import UNKNOWN, encode
 from spacy_bioner.task import set_task
-from spacy_bioner.training.calibration import choose_owners, fit_temperature
+from spacy_bioner.training.calibration import (
+    choose_owners,
+    fit_temperature,
+    score_heads_of,
+)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
@@ -24,6 +30,29 @@ def test_the_temperature_that_made_the_data_is_found(temperature):
     gold[:100] = UNKNOWN  # must not count
     found = fit_temperature(list(logits), list(gold), ["X"])
     assert found == pytest.approx(temperature, rel=0.1)
+
+
+def test_what_stands_before_runs_and_nothing_behind():
+    """A function too: it has no `pipe` of its own."""
+    nlp = cnn_pipeline()
+    examples = toy_examples(nlp)
+    nlp.initialize(lambda: examples)
+
+    @Language.component("test_calibration_marks")
+    def mark(doc):
+        doc.user_data["marked"] = True
+        return doc
+
+    @Language.component("test_calibration_fails")
+    def fail(doc):
+        raise ValueError
+
+    nlp.add_pipe("test_calibration_marks", first=True)
+    nlp.add_pipe("test_calibration_fails", last=True)
+    scored = list(score_heads_of(nlp, "ner", examples))
+    assert [example for example, _ in scored] == examples
+    assert all(example.predicted.user_data["marked"] for example in examples)
+    assert scored[0][1].keys() == {"diseases", "genes"}
 
 
 def test_where_nothing_was_found_there_is_no_temperature():
