@@ -20,8 +20,8 @@ if args.path:
 
 nlp = spacy.load(args.name)
 doc = nlp(args.file.read_text(encoding="utf-8"))
-group = doc.spans["gerbera"]
-rows = zip(group, group.attrs["scores"], group.attrs["heads"], strict=True)
-for span, score, head in rows:
-    print(f"{span.label_:10} {score:.2f} {head:14} {span.text}")
+for key, group in doc.spans.items():
+    heads = group.attrs.get("heads", [key] * len(group))  # of several, who found it
+    for span, score, head in zip(group, group.attrs["scores"], heads, strict=True):
+        print(f"{span.label_:10} {score:.2f} {head:14} {span.text}")
 print(f"{len(doc.ents)} entities in doc.ents")

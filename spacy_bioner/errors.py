@@ -196,6 +196,16 @@ class Errors(metaclass=_Coded):
     B616 = "--beta {beta}: expected a number above 0; 1 is F, 2 favours recall."
     B617 = "--lang {lang}: spaCy cannot make an empty pipeline of it. {error}"
     B618 = "{path} cannot be read or written: {error}."
+    B619 = (
+        "'{model}' has nothing to measure on '{task}': no head of that name, and none "
+        "of the corpus's labels ({labels})."
+    )
+    B620 = "--{option} {value}: there is a '{name}' already."
+    B621 = "--general names corpora to train beside those of --targets. Give both."
+    B622 = (
+        "--gpu-id {gpu}: {error}. A GPU needs CuPy for its version of CUDA "
+        "(`pip install cupy-cuda12x`); -1 trains on the CPU."
+    )
 
     # 7xx: language models
     B701 = (

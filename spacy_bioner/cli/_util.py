@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import spacy
 import typer
 from spacy.language import Language
@@ -25,13 +26,16 @@ def friendly_errors(command: Callable) -> Callable:
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return command(*args, **kwargs)
+        except click.ClickException as error:  # an override that `train` cannot read
+            typer.secho(f"✘ {error.format_message()}", fg="red", err=True)
+            raise typer.Exit(error.exit_code) from None
         except (BionerError, OSError) as error:
             reason: object = error
-            if isinstance(error, OSError):
-                if error.filename is None:  # not about a file of the user's
-                    raise
+            if isinstance(error, OSError) and error.filename is not None:
                 path = error.filename2 or error.filename  # what it was to be renamed
                 reason = Errors.B618.format(path=path, error=error.strerror)
+            elif isinstance(error, OSError) and not str(error).startswith("[E"):
+                raise  # neither about a file of the user's nor a sentence of spaCy's
             typer.secho(f"✘ {reason}", fg="red", err=True)  # wasabi would wrap it
             raise typer.Exit(1) from None
 
@@ -56,13 +60,36 @@ def load_pipeline(model: str) -> Language:
         raise BionerError(Errors.B601.format(model=model, error=reason)) from None
 
 
+def load_folder(model: Path) -> Language:
+    """A pipeline that is to be changed where it is."""
+    if not model.is_dir():
+        error = "what is changed in place must be a folder"
+        raise BionerError(Errors.B601.format(model=model, error=error))
+    return load_pipeline(str(model))
+
+
+def prepare(path: Path) -> None:
+    """Make the folder of a file that is to be written, or fail before the work."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise BionerError(Errors.B618.format(path=path, error="it is a folder"))
+
+
+def check_suffix(output: Path) -> None:
+    """Raises BionerError for a file that other commands would not find."""
+    if output.suffix != ".spacy":
+        raise BionerError(Errors.B105.format(output=output))
+
+
 def parse_pairs(values: list[str], option: str = "source") -> dict[str, Path]:
     """`["NAME=PATH", …]` -> {"NAME": Path("PATH")}."""
-    pairs = {}
+    pairs: dict[str, Path] = {}
     for value in values:
         name, _, path = value.partition("=")
         if not name or not path:
             raise BionerError(Errors.B604.format(option=option, value=value))
+        if name in pairs:
+            raise BionerError(Errors.B620.format(option=option, value=value, name=name))
         pairs[name] = Path(path)
     return pairs
 
@@ -93,7 +120,7 @@ def find_corpora(
     if data is not None:
         for task in parse_names(targets) or tasks_of(nlp):
             files.setdefault(task, data / task / f"{split}.spacy")
-    if not files:
+    if not files or (targets and data is None):
         raise BionerError(Errors.B607)
     for task, path in files.items():
         if not path.is_file():

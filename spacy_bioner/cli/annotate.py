@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
 from wasabi import msg
 
-from spacy_bioner.cli._util import friendly_errors, load_pipeline
+from spacy_bioner.cli._util import friendly_errors, load_pipeline, prepare
 from spacy_bioner.confidence import place_of, put_on_tokens, scores_of
 from spacy_bioner.display import render as render_page
 from spacy_bioner.errors import BionerError, Errors
@@ -54,7 +54,7 @@ def annotate_cli(
     if style not in ("", "ent", "span"):
         raise BionerError(Errors.B602.format(style=style))
     if style:
-        page.parent.mkdir(parents=True, exist_ok=True)  # or fail before the work
+        prepare(page)
     texts = [(str(path), read_text(path)) for path in paths or []]
     texts = texts or [("-", decode("stdin", sys.stdin.buffer.read()))]
     nlp = load_pipeline(model)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from spacy.language import Language
 
-from spacy_bioner.cli._util import find_corpora, friendly_errors, load_pipeline
+from spacy_bioner.cli._util import find_corpora, friendly_errors, load_folder
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.gerbera_ner import GerberaNER
 from spacy_bioner.pipeline.nested_spancat import NestedSpancat
@@ -40,7 +40,7 @@ def calibrate_cli(
 
     if not beta > 0:
         raise BionerError(Errors.B616.format(beta=beta))
-    nlp = load_pipeline(str(model))
+    nlp = load_folder(model)
     names = [component] if component else nlp.pipe_names
     if unknown := set(names) - set(nlp.pipe_names):
         raise BionerError(Errors.B614.format(name=unknown.pop(), known=nlp.pipe_names))

@@ -11,7 +11,7 @@ import spacy
 import typer
 from wasabi import msg
 
-from spacy_bioner.cli._util import friendly_errors, parse_pairs
+from spacy_bioner.cli._util import check_suffix, friendly_errors, parse_pairs
 from spacy_bioner.cli.convert import parse_labels
 from spacy_bioner.corpora.answers import LOST, add_answers
 from spacy_bioner.corpora.convert import attrs_of, write
@@ -34,10 +34,11 @@ def candidates_cli(
 
     Each folder becomes a span group; a table says what became of every mention.
     """
+    check_suffix(output)
     folders, mapping = parse_pairs(answers, "answers"), parse_labels(labels)
-    for path in (gold, *folders.values()):
-        if not path.exists():
-            error = "there is no such file or folder"
+    for path in folders.values():
+        if not path.is_dir():
+            error = "there is no such folder"
             raise BionerError(Errors.B603.format(path=path, error=error))
     docs = list(read_docs(gold, spacy.blank("en").vocab))
     rows = []

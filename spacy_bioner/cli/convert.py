@@ -14,7 +14,7 @@ from spacy.tokens import Doc
 from spacy.util import registry
 from wasabi import msg
 
-from spacy_bioner.cli._util import blank, friendly_errors
+from spacy_bioner.cli._util import blank, check_suffix, friendly_errors, prepare
 from spacy_bioner.corpora import READERS, get_reader
 from spacy_bioner.corpora.convert import (
     LOST,
@@ -78,8 +78,9 @@ def convert_cli(
     A token that holds a gold boundary is split in the output, so that no mention is
     lost to the tokenizer. Nothing is written when the input is malformed.
     """
-    if output.suffix != ".spacy":
-        raise BionerError(Errors.B105.format(output=output))
+    check_suffix(output)
+    for path in filter(None, (report_path, output)):
+        prepare(path)
     if only_mapped and not labels:
         raise BionerError(Errors.B110)
     report = Report()
@@ -115,7 +116,6 @@ def convert_cli(
     print_report(report)
     msg.good(f"{count} documents in {output}")
     if report_path:
-        report_path.parent.mkdir(parents=True, exist_ok=True)
         srsly.write_json(report_path, report.to_json())
 
 

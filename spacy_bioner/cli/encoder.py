@@ -28,6 +28,7 @@ def encoder_cli(
     transformer: Any = nlp.get_pipe(name) if name else None
     if transformer is None or not transformer.model.attrs["has_transformer"]:
         raise BionerError(Errors.B615.format(model=model, names=nlp.pipe_names))
+    output.mkdir(parents=True, exist_ok=True)
     transformer.model.transformer.save_pretrained(output)
     transformer.model.tokenizer.save_pretrained(output)
     msg.good(f"Encoder in {output}")

@@ -20,7 +20,12 @@ from spacy_bioner.cli._figures import (
     place_of,
 )
 from spacy_bioner.cli._nested import measure_nested, nested_values
-from spacy_bioner.cli._util import find_corpora, friendly_errors, load_pipeline
+from spacy_bioner.cli._util import (
+    find_corpora,
+    friendly_errors,
+    load_pipeline,
+    prepare,
+)
 from spacy_bioner.corpora.convert import GOLD_KEY
 from spacy_bioner.docbin import read_docs
 from spacy_bioner.errors import BionerError, Errors
@@ -53,7 +58,7 @@ def evaluate_cli(
     system: Annotated[str, Opt(help="The system's name in records")] = "",
     seed: Annotated[int | None, Opt(help="Seed of the training, in records")] = None,
     note: Annotated[str, Opt(help="A remark, in records")] = "",
-    batch_size: Annotated[int, Opt(help="Documents a batch")] = 64,
+    batch_size: Annotated[int, Opt(min=1, help="Documents a batch")] = 64,
 ):
     """Score by exact characters and type, against all gold mentions.
 
@@ -61,6 +66,8 @@ def evaluate_cli(
     label; with them each head's expected calibration error. A corpus of nested
     mentions (`convert --nested`) measures the pipeline's `nested_spancat`.
     """
+    for path in filter(None, (output, records)):
+        prepare(path)
     nlp = load_pipeline(model)
     if not any(isinstance(pipe, Measured) for _, pipe in nlp.pipeline):
         raise BionerError(Errors.B606.format(model=model))
@@ -73,9 +80,12 @@ def evaluate_cli(
         else:
             tagger = find_tagger(nlp, model)
             metrics[task] = evaluate(nlp, tagger, task, path, batch_size)
+        if not metrics[task]:
+            labels = ", ".join(sorted(gold_labels(nlp, path))) or "none"
+            values = {"model": model, "task": task, "labels": labels}
+            raise BionerError(Errors.B619.format(**values))
     print_metrics(metrics)
     if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
         srsly.write_json(output, metrics)
     if records:
         origin = {"system": system or nlp.meta["name"], "seed": seed, "note": note}
@@ -223,7 +233,6 @@ def make_records(
 
 def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """A JSON list, one record a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(srsly.json_dumps(record) for record in records)
     path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 

@@ -73,10 +73,10 @@ def read_config(
 
 def share(config: dict[str, Any], name: str, default: float) -> float:
     """A setting of [data] between 0 and 1."""
-    value = float(config["data"].get(name, default))
-    if not 0 <= value <= 1:
+    value = config["data"].get(name, default)
+    if not (isinstance(value, (int, float)) and 0 <= value <= 1):
         raise BionerError(Errors.B709.format(name=name, value=value, expected="0 to 1"))
-    return value
+    return float(value)
 
 
 def print_counts(counts: dict[str, Counts]) -> None:

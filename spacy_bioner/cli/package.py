@@ -44,7 +44,7 @@ def package_cli(
     in OUT is replaced."""
     from spacy.cli.package import package
 
-    if output.exists() and not (output / "setup.py").exists():
+    if output.exists() and not list(output.glob(f"{output.name}/*/config.cfg")):
         raise BionerError(Errors.B610.format(path=output))
     lang, _, name = output.name.partition("_")
     nlp = load_pipeline(str(model))
@@ -120,13 +120,24 @@ def make_meta(
     replace those of the training, which saw dev only."""
     meta = {**own, "performance": {}}
     if meta_path:
-        meta |= srsly.read_json(meta_path)
+        meta |= read_object(meta_path)
     if metrics:
         meta["performance"] = {
             f"{task}_{kind}_{figure}": result[kind][figure]
-            for task, result in srsly.read_json(metrics).items()
+            for task, result in read_object(metrics).items()
             for kind in KINDS
             if kind in result
             for figure in "prf"
         }
     return meta
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Of a JSON file."""
+    try:
+        found = srsly.json_loads(path.read_text("utf8"))
+    except ValueError as error:
+        raise BionerError(Errors.B603.format(path=path, error=error)) from None
+    if not isinstance(found, dict):
+        raise BionerError(Errors.B603.format(path=path, error="it is no JSON object"))
+    return found

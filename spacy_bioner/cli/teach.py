@@ -10,7 +10,7 @@ import typer
 from spacy.language import Language
 from wasabi import msg
 
-from spacy_bioner.cli._util import friendly_errors, load_pipeline
+from spacy_bioner.cli._util import check_suffix, friendly_errors, load_pipeline
 from spacy_bioner.corpora.convert import attrs_of, write
 from spacy_bioner.docbin import read_docs
 from spacy_bioner.errors import BionerError, Errors
@@ -36,6 +36,7 @@ def teach_cli(
     """
     from spacy_bioner.training.teaching import teach
 
+    check_suffix(output)
     teachers = [find_spancat(load_pipeline(model)) for model in teacher]
     docs = read_docs(source, spacy.blank("en").vocab)
     if only:

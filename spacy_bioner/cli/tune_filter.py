@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spacy_bioner.cli._util import friendly_errors, load_pipeline
+from spacy_bioner.cli._util import friendly_errors, load_folder
 from spacy_bioner.errors import BionerError, Errors
 from spacy_bioner.pipeline.candidate_filter import CandidateFilter
 from spacy_bioner.pipeline.settings import update_config
@@ -29,7 +29,7 @@ def tune_filter_cli(
     from spacy_bioner.training.candidates import create_candidate_corpus
     from spacy_bioner.training.filter_tuning import tune_filter
 
-    nlp = load_pipeline(str(model))
+    nlp = load_folder(model)
     named: list[tuple[str, Any]] = list(nlp.pipeline)
     pipes = [x for x in named if isinstance(x[1], CandidateFilter)]
     if not pipes:

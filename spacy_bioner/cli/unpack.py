@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
 import shutil
 import tarfile
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,10 +47,20 @@ def unpack_cli(
 
 
 def unpack(path: Path, output: Path) -> None:
-    """An archive's files, or the one file that was compressed."""
+    """An archive's files, or the one file that was compressed: all of them or none."""
     if ".tar" in path.suffixes or path.suffix == ".tgz":
-        with tarfile.open(path) as archive:
-            archive.extractall(output, **SAFELY)
+        with (
+            tempfile.TemporaryDirectory(prefix=".unpack-", dir=output) as folder,
+            tarfile.open(path) as archive,
+        ):
+            archive.extractall(folder, **SAFELY)
+            shutil.copytree(
+                folder,
+                output,
+                symlinks=True,
+                copy_function=os.replace,
+                dirs_exist_ok=True,
+            )
     else:
         partial = output / f".{path.stem}.partial"
         try:

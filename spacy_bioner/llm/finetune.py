@@ -113,8 +113,11 @@ def finetune(
     resume (bool): Go on from a checkpoint in `output`.
     RETURNS (Path): The folder of the model to use.
     """
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        need = {"module": "torch", "package": "spacy-bioner[llm-train]"}
+        raise BionerError(Errors.B715.format(**need)) from None
     tokenizer = load_tokenizer(settings.base)
     chats = _short(read_chats(train, tokenizer), settings, log)
     held = _short(read_chats(dev, tokenizer), settings, log) if dev else []

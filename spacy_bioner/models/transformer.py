@@ -120,7 +120,12 @@ def init(model: Any, X=None, Y=None) -> None:
 
     if not model.attrs["has_transformer"]:
         settings = model._init_tokenizer_config, model._init_transformer_config
-        hf_model = huggingface_from_pretrained(model.attrs["name"], *settings)
+        try:
+            hf_model = huggingface_from_pretrained(model.attrs["name"], *settings)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            problem = Errors.BA07.format(name=model.attrs["name"], error=reason)
+            raise BionerError(problem) from None
         _check(hf_model.transformer, model.attrs)
         model.attrs["set_transformer"](model, hf_model)
 

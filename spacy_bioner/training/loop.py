@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Progress:
     best: float = -1.0
     optimizer: dict[str, Any] = field(default_factory=dict)
     randomness: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, str] | None = None  # of the corpora; None in older checkpoints
 
 
 def train(
@@ -85,6 +87,12 @@ def train(
             _cfg(nlp.get_pipe(name)).update(values)
         progress = pickle.loads((checkpoint / "progress.pkl").read_bytes())
     config = config.interpolate()
+    data = _digests(config)
+    if progress.data not in (None, data):
+        differ = sorted(k for k in data if data[k] != (progress.data or {}).get(k))
+        what = f"what is in {', '.join(differ)}"
+        raise BionerError(Errors.B403.format(path=found[0], what=what))
+    progress.data = data
     settings = registry.resolve(config["training"], schema=ConfigSchemaTraining)
     _Run(nlp, config, settings, progress, output).go()
     return nlp
@@ -118,6 +126,16 @@ def _identity(config: Config) -> dict[str, Any]:
             for name, reader in config["corpora"].items()
         },
         "start": config["initialize"],
+    }
+
+
+def _digests(config: Config) -> dict[str, str]:
+    """What the corpora hold, wherever they are: others make another training."""
+    return {
+        f"{name}.{source}": sha256(Path(path).read_bytes()).hexdigest()
+        for name, reader in config["corpora"].items()
+        for source, path in (reader.get("sources") or {}).items()
+        if Path(path).is_file()
     }
 
 
@@ -270,6 +288,7 @@ class _Run:
             self.progress.best,
             optimizer_state(self.optimizer, self.nlp),
             randomness(),
+            self.progress.data,
         )
         new, current, old = (
             self.output / name for name in ("checkpoint.new", CHECKPOINT, PREVIOUS)

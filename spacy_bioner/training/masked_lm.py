@@ -124,9 +124,13 @@ def pretrain(
         run always ends cooled down, whatever the machine.
     mask_share (float): The share of words hidden in a window.
     """
-    import torch
-    from transformers import AutoModelForMaskedLM, AutoTokenizer
-
+    try:
+        import torch
+        from transformers import AutoModelForMaskedLM, AutoTokenizer
+    except ImportError:
+        need = {"what": "Pretraining", "modules": "torch, transformers"}
+        raise BionerError(Errors.BA02.format(**need, extra="train")) from None
+    output.mkdir(parents=True, exist_ok=True)
     for name, value, least in (("minutes", minutes, 0), ("window", window, 3)):
         if not value > least:
             expected = f"more than {least}"

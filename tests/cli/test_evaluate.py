@@ -107,12 +107,32 @@ def test_files(tiny_trained, corpus, tmp_path):
         ((), "Name corpora"),
         (("--source", "a.spacy"), "expected NAME=PATH"),
         (("--source", "a=no.spacy"), "No corpus of task 'a'"),
+        (("--source", "a=no.spacy", "--source", "a=b.spacy"), "B620"),
+        (("--source", "a=no.spacy", "--targets", "b"), "Name corpora"),
+        (("--data", ".", "--output", "."), "B618"),
     ],
 )
 def test_bad_sources(tiny_trained, tmp_path, args, message):
     tiny_trained.to_disk(tmp_path)
     result = CliRunner().invoke(app, ["bioner", "evaluate", str(tmp_path), *args])
     assert result.exit_code == 1 and message in result.output
+
+
+def test_a_corpus_of_which_nothing_is_known(tiny_trained, tmp_path):
+    """Not an empty table, as if that were the result."""
+    tiny_trained.to_disk(tmp_path / "model")
+    doc = tiny_trained.make_doc("a house")
+    doc.ents = [Span(doc, 1, 2, "BUILDING")]
+    DocBin(docs=[doc]).to_disk(tmp_path / "a.spacy")
+    command = ["bioner", "evaluate", str(tmp_path / "model")]
+    source = f"unheard={tmp_path / 'a.spacy'}"
+    result = CliRunner().invoke(app, [*command, "--source", source])
+    assert result.exit_code == 1 and "B619" in result.output
+    assert "BUILDING" in result.output
+    result = CliRunner().invoke(
+        app, [*command, "--source", source, "--batch-size", "0"]
+    )
+    assert result.exit_code == 2
 
 
 def test_a_pipeline_without_heads(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import random
 import tarfile
 from pathlib import Path
 
@@ -57,6 +58,19 @@ def test_broken_archives(tmp_path, name):
         assert not any(path.is_file() for path in (tmp_path / "out").rglob("*"))
 
 
+def test_of_a_torn_archive_nothing_is_left(tmp_path):
+    """Half of a corpus looks like a whole one."""
+    rng = random.Random(0)
+    (tmp_path / "big.txt").write_bytes(rng.randbytes(200_000))
+    with tarfile.open(tmp_path / "corpus.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "big.txt", "corpus/big.txt")
+    torn = tmp_path / "corpus.tar.gz"
+    torn.write_bytes(torn.read_bytes()[:100_000])
+    result = run("unpack", tmp_path, tmp_path / "out")
+    assert result.exit_code == 1 and "B603" in result.output
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_pretrain_from_a_tiny_encoder(tmp_path):
     pytest.importorskip("spacy_transformers")
     lines = ["The CFTR gene is mutated.", "Aspirin relieved the pain of the patient."]
@@ -104,9 +118,22 @@ def test_package_with_test_scores(tmp_path):
     assert inside["performance"] == pytest.approx(saved["performance"])
     assert run("package", tmp_path / "model", output).exit_code == 0
     assert not json.loads((output / "meta.json").read_text())["performance"]
-    for bad, message in [("toy", "no package name"), ("model", "is no package")]:
+    users = tmp_path / "en_mine"  # a project of the user's
+    users.mkdir()
+    (users / "setup.py").write_text("")
+    for bad, message in [
+        ("toy", "no package name"),
+        ("model", "is no package"),
+        ("en_mine", "is no package"),
+    ]:
         result = run("package", tmp_path / "model", tmp_path / bad)
         assert result.exit_code == 1 and message in result.output
+    assert (users / "setup.py").exists()
+    for name, text in (("absent.json", None), ("list.json", "[]"), ("no.json", "{")):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        result = run("package", tmp_path / "model", output, "--meta", tmp_path / name)
+        assert result.exit_code == 1 and name in result.output
 
 
 def test_no_path_of_the_machine_is_packaged(tmp_path):

@@ -1,9 +1,13 @@
 """What the commands share."""
 
+from pathlib import Path
+
+import pytest
 import spacy
 from toy import cnn_pipeline
 
-from spacy_bioner.cli._util import find_corpora
+from spacy_bioner.cli._util import check_suffix, find_corpora, load_folder
+from spacy_bioner.errors import BionerError
 
 
 def test_a_named_file_stands_for_the_corpus_in_the_folder(tmp_path):
@@ -21,3 +25,15 @@ def test_a_named_file_stands_for_the_corpus_in_the_folder(tmp_path):
     assert files == {"a": held, **expected}
     only = find_corpora(spacy.blank("en"), [], "b", tmp_path, "dev")
     assert only == {"b": tmp_path / "b" / "dev.spacy"}
+
+
+def test_what_is_changed_in_place_is_a_folder():
+    """Of an installed package a copy would be changed, in the folder one is in."""
+    with pytest.raises(BionerError, match="B601.*en_bioner_gerbera.*folder"):
+        load_folder(Path("en_bioner_gerbera"))
+
+
+def test_a_file_that_no_command_would_find():
+    check_suffix(Path("a.spacy"))
+    with pytest.raises(BionerError, match="B105"):
+        check_suffix(Path("a"))

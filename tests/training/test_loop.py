@@ -1,5 +1,7 @@
 """A run that was interrupted ends with the weights of one that was not."""
 
+import pickle
+
 import numpy as np
 import pytest
 import spacy
@@ -215,6 +217,23 @@ def test_another_seed_or_model_is_another_training(tmp_path, change, what):
     change(other)
     with pytest.raises(BionerError, match=f"B403.*{what}"):
         loop.train(other, tmp_path / "run")
+
+
+def test_other_documents_are_another_training(tmp_path):
+    """Else nothing would be learnt from them, and nobody told."""
+    nlp = cnn_pipeline()
+    config = make_config(tmp_path, nlp, max_steps=3)
+    loop.train(config, tmp_path / "run")
+    progress = tmp_path / "run" / "checkpoint" / "progress.pkl"
+    path = tmp_path / "genes.spacy"
+    docs = list(DocBin().from_disk(path).get_docs(nlp.vocab))
+    DocBin(docs=docs[1:]).to_disk(path)
+    with pytest.raises(BionerError, match="B403.*train.genes"):
+        loop.train(config, tmp_path / "run")
+    older = pickle.loads(progress.read_bytes())
+    del older.data  # as checkpoints were before
+    progress.write_bytes(pickle.dumps(older))
+    loop.train(config, tmp_path / "run")
 
 
 def test_other_labels_are_another_training(tmp_path):
