@@ -105,7 +105,7 @@ class Errors(metaclass=_Coded):
 
     # 4xx: training
     B401 = "The corpus of task '{task}' is not at {path}. Run the convert step first."
-    B402 = "weights names the task '{task}', but the sources are {known}."
+    B402 = "{setting} names the task '{task}', but the sources are {known}."
     B403 = (
         "{path} is the checkpoint of another training (it differs in: {what}). Name "
         "another folder, or begin anew with --restart."
@@ -283,6 +283,7 @@ class Errors(metaclass=_Coded):
         "Component '{name}' has teacher_weight = {weight}, but no training document "
         "has `doc.spans['{key}']`: write it with `spacy bioner teach`."
     )
+    B807 = "Teachers need the same labels; one has {one}, another {other}."
 
     # 9xx: knowledge bases
     B901 = "{path} is no .spacy file of `convert`."
@@ -376,4 +377,12 @@ class Errors(metaclass=_Coded):
     BA19 = (
         "'{name}' ({kind}) does not guess hidden words as a BERT does, and `pretrain` "
         "is for those that do. Train from it as it is."
+    )
+    BA20 = (
+        "word_shapes are learnt in single precision, beside adapters too. Load "
+        "'{name}' without `torch_dtype`, or set word_shapes = false."
+    )
+    BA21 = (
+        "The tokenizer of '{name}' has no {marks}, which a `transformer` puts around a "
+        "text. Take an encoder like BERT; `instruct_ner` takes decoders too."
     )

@@ -52,8 +52,9 @@ def decode_table(
     start, width = np.nonzero(mask)
     scores = sigmoid(logits[start, width] / temperature)  # (spans, labels)
     keep = scores >= np.asarray(thresholds, dtype="float32")
-    if max_positive is not None:
-        ranks = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
+    if max_positive is not None:  # a label under its threshold is no rival
+        likely = np.where(keep, -scores, 1.0)
+        ranks = np.argsort(np.argsort(likely, axis=1, kind="stable"), axis=1)
         keep &= ranks < max_positive
     row, label = np.nonzero(keep)
     spans = np.stack([start[row], start[row] + width[row] + 1, label], axis=1)

@@ -175,12 +175,16 @@ def build_module(settings: Settings, backbone: Any):
             backbone.embeddings, "token_type_embeddings"
         ):
             raise BionerError(Errors.BA11.format(name=backbone.config.model_type))
+        if settings.lora and backbone.dtype != torch.float32:
+            raise BionerError(Errors.BA20.format(name=backbone.config.model_type))
         add_word_shapes(backbone)
         shapes = backbone.embeddings.token_type_embeddings.weight
     if settings.lora:
         _add_lora(settings.lora, backbone)
         if shapes is not None:
             shapes.requires_grad_()
+    else:  # what is trained is trained in single precision
+        backbone.float()
     if settings.gradient_checkpointing:
         backbone.gradient_checkpointing_enable({"use_reentrant": False})
     layers, width = [], backbone.config.hidden_size
@@ -248,19 +252,23 @@ def check_attention(backbone: Any, causal: bool) -> None:
     ids = torch.tensor([[5, 6, 7, 0], [5, 6, 8, 0], [5, 6, 7, 9]], device=device)
     real = torch.tensor([[True, True, True, False]] * 3, device=device)
     mask = attention_mask(real, backbone, causal)
-    with torch.no_grad():
-        output = backbone(input_ids=ids, attention_mask=mask)
+    unfit = BionerError(
+        Errors.BA12.format(
+            name=backbone.config.model_type,
+            attention=backbone.config._attn_implementation,
+        )
+    )
+    try:
+        with torch.no_grad():
+            output = backbone(input_ids=ids, attention_mask=mask)
+    except (RuntimeError, ValueError, IndexError, TypeError):
+        raise unfit from None  # some cannot even read such a mask
     backbone.train(was_training)
     text, changed, padded = output.last_hidden_state.float()
     sees = not torch.allclose(text[0], changed[0], rtol=1e-6, atol=1e-7)
     clean = torch.allclose(text[:3], padded[:3], rtol=1e-2, atol=1e-3)
     if sees == causal or not clean:
-        raise BionerError(
-            Errors.BA12.format(
-                name=backbone.config.model_type,
-                attention=backbone.config._attn_implementation,
-            )
-        )
+        raise unfit
 
 
 class BackboneShim(PyTorchShim):

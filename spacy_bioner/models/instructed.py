@@ -23,6 +23,8 @@ from thinc.types import Floats2d
 from ..errors import BionerError, Errors
 from .backbone import N_TAGS, BackboneShim, Reading, Settings
 from .encoding import encode
+from .given import Given
+from .transformer import longest_window
 
 Ints = NDArray[np.int64]
 Question = tuple[Doc, str]  # a document and an instruction
@@ -95,9 +97,9 @@ def build_instructed_tagger(
         dims={"nO": N_TAGS},
         attrs={
             "dropout_rate": dropout,
-            "window": window,
-            "overlap": overlap,
-            "chunk": chunk_pieces,
+            "window": Given(window),
+            "overlap": Given(overlap),
+            "chunk": Given(chunk_pieces),
         },
         shims=[BackboneShim(settings)],
     )
@@ -112,7 +114,7 @@ def init(model: Model, X=None, Y=None) -> None:
     if shim.reading is None:
         shim.load()
     config, window = shim.backbone.config, model.attrs["window"]
-    limit = getattr(config, "max_position_embeddings", window)
+    limit = longest_window(shim.backbone, window)
     if window > limit:
         numbers = {"window": window, "limit": limit}
         raise BionerError(Errors.BA18.format(name=config.model_type, **numbers))

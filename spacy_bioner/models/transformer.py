@@ -22,6 +22,7 @@ from ..errors import BionerError, Errors
 from ..layers.windows import Window
 from ..shapes import N_SHAPES
 from .encoding import Encoded, encode_all, uncut
+from .given import Given
 
 
 def add_word_shapes(encoder) -> None:
@@ -39,7 +40,8 @@ def add_word_shapes(encoder) -> None:
         return
     new = torch.nn.Embedding(N_SHAPES, old.embedding_dim)
     new.weight.data[:] = old.weight.data[0]
-    encoder.embeddings.token_type_embeddings = new.to(old.weight.device)
+    new = new.to(old.weight.device, old.weight.dtype)
+    encoder.embeddings.token_type_embeddings = new
     encoder.config.type_vocab_size = N_SHAPES
 
 
@@ -68,6 +70,10 @@ def build_transformer(
     import torch
     from spacy_transformers.layers.transformer_model import TransformerModel
 
+    if not 0 <= overlap < window - 2:
+        expected = f"from 0 to {window - 3}, less than what a window of {window} holds"
+        numbers = {"name": "overlap", "value": overlap, "expected": expected}
+        raise BionerError(Errors.BA17.format(**numbers))
     on_gpu = torch.cuda.is_available()
     if mixed_precision and on_gpu:
         torch.set_autocast_dtype("cuda", torch.bfloat16)
@@ -88,11 +94,14 @@ def build_transformer(
     model._func = forward
     model.layers[0].attrs["convert_inputs"] = _as_keywords
     model.layers[0].attrs["convert_outputs"] = _as_float32
+    model.attrs["word_shapes"] = word_shapes
+    # bf16 is what is wished, not what this processor can: a pipeline is saved with it.
     model.attrs.update(
-        window=window, overlap=overlap, word_shapes=word_shapes, chunk=chunk_pieces
+        window=Given(window),
+        overlap=Given(overlap),
+        chunk=Given(chunk_pieces),
+        bf16=Given(mixed_precision),
     )
-    # What is wished, not what this processor can: a pipeline is saved with it.
-    model.attrs["bf16"] = mixed_precision
     return model
 
 
@@ -126,19 +135,32 @@ def init(model: Any, X=None, Y=None) -> None:
             reason = str(error).strip().partition("\n")[0]
             problem = Errors.BA07.format(name=model.attrs["name"], error=reason)
             raise BionerError(problem) from None
-        _check(hf_model.transformer, model.attrs)
+        _check(hf_model, model.attrs)
         model.attrs["set_transformer"](model, hf_model)
 
 
-def _check(encoder: Any, attrs: dict[str, Any]) -> None:
+def _check(hf_model: Any, attrs: dict[str, Any]) -> None:
     """Raises BionerError for an encoder that cannot do what is asked of it."""
-    name, window = attrs["name"], attrs["window"]
+    name, window, encoder = attrs["name"], attrs["window"], hf_model.transformer
+    marks = ("cls_token", "sep_token", "pad_token")
+    if none := [mark for mark in marks if getattr(hf_model.tokenizer, mark) is None]:
+        raise BionerError(Errors.BA21.format(name=name, marks=", ".join(none)))
     embeddings = getattr(encoder, "embeddings", None)
     if attrs["word_shapes"] and not hasattr(embeddings, "token_type_embeddings"):
         raise BionerError(Errors.BA11.format(name=name))
-    limit = getattr(encoder.config, "max_position_embeddings", window)
+    limit = longest_window(encoder, window)
     if window > limit:
         raise BionerError(Errors.BA18.format(window=window, name=name, limit=limit))
+
+
+def longest_window(encoder: Any, default: int) -> int:
+    """How many word pieces an encoder can read at once, special ones too. One like
+    RoBERTa counts its places from behind that of padding."""
+    for name, module in encoder.named_modules():
+        if name.endswith("position_embeddings") and hasattr(module, "num_embeddings"):
+            before = module.padding_idx
+            return module.num_embeddings - (0 if before is None else before + 1)
+    return getattr(encoder.config, "max_position_embeddings", default)
 
 
 def _whole_documents(docs: list[Doc]) -> list[list]:
@@ -181,7 +203,7 @@ def forward(model: Any, docs: list[Doc], is_train: bool) -> tuple[Any, Callable]
     states = torch.zeros(int(places[-1]), model.transformer.config.hidden_size)
     states = states.to(model.transformer.device)  # (tokens, width)
     device = model.transformer.device.type
-    half = model.attrs["bf16"] and device == "cpu" and has_fast_bf16()
+    half = bool(model.attrs["bf16"]) and device == "cpu" and has_fast_bf16()
     rows_used = _Lookup(model, encoded) if is_train else None
     backprops = []
     for chunk in _chunks([w.stop - w.start for _, w in rows], model.attrs["chunk"]):

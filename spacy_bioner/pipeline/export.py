@@ -142,8 +142,8 @@ def _make_config(nlp: Language, encoder: Any, parts: dict[str, Part]) -> dict[st
     del config["components"][transformer]
     states: dict[str, Any] = {
         "@architectures": "spacy-bioner.OnnxGraph.v1",
-        "window": encoder.attrs["window"],
-        "overlap": encoder.attrs["overlap"],
+        "window": int(encoder.attrs["window"]),
+        "overlap": int(encoder.attrs["overlap"]),
         "threads": 0,
     }
     for name, part in parts.items():
@@ -232,7 +232,8 @@ def _make_module(encoder, parts: Sequence[Any]):
     last = list(getattr(getattr(body, "encoder", None), "layer", []))[-1:]
     parts_of_last = ("attention", "intermediate", "output")
     whole = last and all(hasattr(last[0], part) for part in parts_of_last)
-    if not (whole and hasattr(body, "embeddings")):
+    projects = hasattr(body, "embeddings_project")  # as ELECTRA's small ones do
+    if not (whole and hasattr(body, "embeddings")) or projects:
         raise BionerError(Errors.B507.format(encoder=type(encoder).__name__))
 
     class Tagger(torch.nn.Module):

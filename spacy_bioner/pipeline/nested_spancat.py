@@ -349,6 +349,8 @@ class NestedSpancat(Configured, SpanCategorizer):
         attrs = group.attrs if key == self.cfg["teacher_key"] else {}
         scores = attrs.get("scores")
         known[:, attrs.get("max_width", known.shape[1]) :] = False
+        for label in numbers.keys() - set(attrs.get("labels", numbers)):
+            known[:, :, numbers[label]] = False  # its teachers do not look for it
         for i, span in enumerate(group):
             touched = to_predicted[span.start : span.end]
             if span.label_ not in numbers or not len(touched):

@@ -79,6 +79,9 @@ def choose_spans(nlp: Language, name: str, examples: Iterable[Example]) -> Chose
             if gold is None:
                 continue
             spans, scores, _ = judged.best()
+            # Of what is not annotated nobody knows whether it is right.
+            known = np.array([gold[1][i:j].all() for i, j, _ in spans], dtype=bool)
+            spans, scores = spans[known], scores[known]
             once, first = np.unique(spans, axis=0, return_index=True)
             wanted = np.unique(gold[0], axis=0)
             scored.append(scores[first])

@@ -64,6 +64,9 @@ def create_instruction_corpus(
         if not 0 <= value <= 1:
             need = {"value": value, "expected": "from 0 to 1"}
             raise BionerError(Errors.BA17.format(name=name, **need))
+    if unknown := sorted(types.keys() - sources.keys()):
+        known = {"task": unknown[0], "known": list(sources)}
+        raise BionerError(Errors.B402.format(setting="types", **known))
     return InstructionCorpus(
         MultiTaskCorpus(sources, weights, max_length, limit, seed),
         {task: list(labels) for task, labels in types.items()},

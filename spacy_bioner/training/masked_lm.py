@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import BionerError, Errors
-from ..models.transformer import add_word_shapes
+from ..models.transformer import add_word_shapes, longest_window
 from ..shapes import piece_shapes
 
 
@@ -150,7 +150,7 @@ def pretrain(
     if not hasattr(model, "cls"):
         kind = model.config.model_type
         raise BionerError(Errors.BA19.format(name=encoder, kind=kind))
-    limit = getattr(model.config, "max_position_embeddings", window)
+    limit = longest_window(model.base_model, window)
     if window > limit:
         problem = Errors.BA18.format(window=window, name=encoder, limit=limit)
         raise BionerError(problem)

@@ -52,7 +52,11 @@ class MultiTaskCorpus:
             if not path.exists():
                 raise BionerError(Errors.B401.format(task=task, path=path))
         for task in set(self.weights) - set(self.sources):
-            raise BionerError(Errors.B402.format(task=task, known=list(self.sources)))
+            raise BionerError(
+                Errors.B402.format(
+                    setting="weights", task=task, known=list(self.sources)
+                )
+            )
 
     def __call__(self, nlp: Language) -> Iterator[Example]:
         """One epoch. Draws differ from epoch to epoch, not from run to run."""

@@ -16,6 +16,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
 from spacy.util import minibatch
 
+from ..errors import BionerError, Errors
 from ..layers.span_loss import sigmoid
 
 Place = tuple[int, int, str]  # in characters, and the label
@@ -33,10 +34,15 @@ def teach(
     teachers (sequence): Pipelines, and the names of their `nested_spancat`.
     key (str): The span group to write; `attrs["scores"]` holds the mean of the
         teachers' probabilities, `attrs["max_width"]` up to which length in tokens all
-        of them look at spans.
+        of them look at spans, `attrs["labels"]` what they look for.
     least (float): A teacher's lower probabilities count as 0.
     """
-    width = min(look_up(nlp, name).max_width for nlp, name in teachers)
+    pipes = [look_up(nlp, name) for nlp, name in teachers]
+    width, labels = min(pipe.max_width for pipe in pipes), sorted(pipes[0].labels)
+    for pipe in pipes:
+        if sorted(pipe.labels) != labels:
+            values = {"one": labels, "other": sorted(pipe.labels)}
+            raise BionerError(Errors.B807.format(**values))
     for batch in minibatch(docs, BATCH):
         sums: list[dict[Place, float]] = [defaultdict(float) for _ in batch]
         for nlp, name in teachers:
@@ -45,7 +51,7 @@ def teach(
                 for place, chance in found.items():
                     total[place] += chance / len(teachers)
         for doc, total in zip(batch, sums, strict=True):
-            doc.spans[key] = as_group(doc, key, total, width)
+            doc.spans[key] = as_group(doc, key, total, width, labels)
             yield doc
 
 
@@ -54,12 +60,14 @@ def look_up(nlp: Language, name: str) -> Any:
     return nlp.get_pipe(name)
 
 
-def as_group(doc: Doc, key: str, chances: dict[Place, float], width: int) -> SpanGroup:
+def as_group(
+    doc: Doc, key: str, chances: dict[Place, float], width: int, labels: list[str]
+) -> SpanGroup:
     """Spans and scores; without those that begin or end inside a token of `doc`."""
     pairs = [(doc.char_span(*place), p) for place, p in sorted(chances.items())]
     pairs = [(span, round(p, 4)) for span, p in pairs if span is not None]
     spans, scores = zip(*pairs, strict=True) if pairs else ((), ())
-    attrs = {"scores": list(scores), "max_width": width}
+    attrs = {"scores": list(scores), "max_width": width, "labels": labels}
     return SpanGroup(doc, name=key, spans=spans, attrs=attrs)
 
 

@@ -101,3 +101,12 @@ def test_labels_on_the_same_words(most):
     spans, _ = decode_table(table, np.ones((1, 1), bool), [0.5] * 3, 1.0, most)
     wanted = {1: [1], 2: [1, 2], None: [0, 1, 2]}[most]
     assert spans[:, 2].tolist() == wanted
+
+
+def test_a_label_under_its_threshold_is_no_rival():
+    logits = np.array([[[-0.4, -0.6]]], dtype="float32")  # 0.40 and 0.35
+    mask = np.ones((1, 1), dtype=bool)
+    spans, scores = decode_table(logits, mask, [0.5, 0.3], 1.0, max_positive=1)
+    assert spans.tolist() == [[0, 1, 1]] and scores[0] == pytest.approx(
+        0.354, abs=0.001
+    )

@@ -125,6 +125,10 @@ def test_a_backbone_deaf_to_its_mask_is_refused(tiny_encoder):
     """GPT-2's plain attention keeps a causal mask of its own."""
     with pytest.raises(BionerError, match="BA12"):
         make(tiny_encoder, "gpt2", loading={"attn_implementation": "eager"})
+    bloom = {"model_type": "bloom", "vocab_size": 200, "hidden_size": 16, "n_head": 2}
+    unfit = build_instructed_tagger(config=bloom, tokenizer=tiny_encoder)
+    with pytest.raises(BionerError, match="BA12.*bloom"):  # cannot read such a mask
+        unfit.initialize()
     loading = {"attn_implementation": "eager"}
     for family in ("llama", "qwen2", "mistral"):
         assert make(tiny_encoder, family, loading=loading).shims[0].reading

@@ -10,6 +10,7 @@ import spacy
 from toy import toy_examples, train, transformer_pipeline
 
 from spacy_bioner.errors import BionerError
+from spacy_bioner.models.transformer import build_transformer
 from spacy_bioner.pipeline.export import full_precision
 
 TEXTS = [
@@ -182,19 +183,50 @@ def test_case_is_told_by_shapes_only_once_they_are_trained(tiny_encoder):
     [
         ({"vocab_size": 50, "max_position_embeddings": 16}, "BA18.*16"),
         ({"model_type": "distilbert", "vocab_size": 50, "dim": 24}, "BA11"),
+        # Two places before the first: 32 are left of 33 where one is of padding.
+        (
+            {"model_type": "roberta", "vocab_size": 50, "max_position_embeddings": 32}
+            | {"pad_token_id": 0},
+            "BA18.*31",
+        ),
+        ({"vocab_size": 50, "sep_token": None}, "BA21.*sep_token"),
     ],
 )
 def test_an_encoder_that_does_not_fit(tiny_encoder, tmp_path, settings, error):
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    kind = settings.pop("model_type", "bert")
+    settings = dict(settings)
+    kind, tokenizer = settings.pop("model_type", "bert"), {}
+    if "sep_token" in settings:
+        tokenizer["sep_token"] = settings.pop("sep_token")
     size = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
-    config = AutoConfig.for_model(kind, **(size if kind == "bert" else {}), **settings)
+    sized = {} if kind == "distilbert" else size
+    config = AutoConfig.for_model(kind, **sized, **settings)
     AutoModel.from_config(config).save_pretrained(tmp_path)
-    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_encoder, **tokenizer).save_pretrained(tmp_path)
     nlp = transformer_pipeline(tmp_path)
     with pytest.raises(BionerError, match=error):
         nlp.initialize(lambda: toy_examples(nlp))
+
+
+@pytest.mark.parametrize("overlap", [-1, 30, 32])
+def test_windows_have_to_go_on(tiny_encoder, overlap):
+    with pytest.raises(BionerError, match=f"BA17.*overlap is {overlap}"):
+        build_transformer(str(tiny_encoder), window=32, overlap=overlap)
+
+
+def test_settings_given_at_loading_win_over_the_saved_ones(tiny_encoder, tmp_path):
+    nlp = transformer_pipeline(tiny_encoder)
+    nlp.initialize(lambda: toy_examples(nlp))
+    nlp.to_disk(tmp_path)
+    place = "components.transformer.model"
+    given = {f"{place}.window": 16, f"{place}.overlap": 2, f"{place}.chunk_pieces": 64}
+    again = spacy.load(tmp_path, config=given)
+    attrs = again.get_pipe("transformer").model.attrs
+    assert (attrs["window"], attrs["overlap"], attrs["chunk"]) == (16, 2, 64)
+    again.to_disk(tmp_path)
+    attrs = spacy.load(tmp_path).get_pipe("transformer").model.attrs
+    assert (attrs["window"], attrs["chunk"]) == (16, 64)
 
 
 def test_a_saved_pipeline_needs_no_encoder_folder(tiny_encoder, tmp_path):

@@ -16,7 +16,7 @@ from toy import step as one_step
 from spacy_bioner.confidence import score_of
 from spacy_bioner.errors import BionerError
 from spacy_bioner.training.candidates import add_candidates
-from spacy_bioner.training.filter_tuning import tune_filter
+from spacy_bioner.training.filter_tuning import choose_spans, tune_filter
 
 SENTENCES = [
     "Patients with [severe asthma|DISEASE] lack [IL2|GENE] .",
@@ -492,6 +492,17 @@ def test_scores_and_tuning(trained):
     scores = nlp.evaluate(examples)
     assert scores["spans_filtered_p"] > 0.8  # some gold has no candidate
     assert scores["spans_filtered_relaxed_f"] >= scores["spans_filtered_f"] > 0.5
+
+
+def test_what_nobody_annotated_settles_nothing(trained):
+    text = "No p53 was found in mice ."
+    doc = with_candidates(trained, text, (1, 2, "GENE"), (5, 6, "GENE"))
+    reference = annotate(trained, "No [p53|GENE] was found in mice .")
+    reference.set_ents(
+        list(reference.ents), missing=[reference[5:6]], default="outside"
+    )
+    chosen = choose_spans(trained, "filter", [Example(doc, reference)])
+    assert chosen.correct.tolist() == [True]
 
 
 def test_errors_say_what_to_do():

@@ -93,6 +93,8 @@ def test_types_that_a_corpus_annotates_may_be_named(sources):
     corpus = create_instruction_corpus(sources, types={"genes": ["GENE", "DNA"]})
     found = {types for task, types, _ in asked(corpus(NLP)) if task == "genes"}
     assert found == {("GENE",), ("DNA",)}
+    with pytest.raises(BionerError, match="B402.*types.*'bth'"):
+        create_instruction_corpus(sources, types={"bth": ["GENE"]})
     corpus = create_instruction_corpus(sources, types={"both": []})
     assert {task for task, _, _ in asked(corpus(NLP))} == {"genes"}
 

@@ -115,6 +115,31 @@ def test_the_target_is_between_gold_and_teacher(teacher, weight):
     np.testing.assert_allclose(target, wanted, atol=1e-6)
 
 
+def test_teachers_of_other_labels_are_refused(teacher):
+    other = cnn_pipeline()
+    other.initialize(lambda: toy_examples(other))
+    other.get_pipe("spancat").cfg["labels"] = ["ELSE"]
+    pair = [(teacher, "spancat"), (other, "spancat")]
+    with pytest.raises(BionerError, match="B807.*ELSE"):
+        list(teach(pair, texts(teacher), "teacher"))
+
+
+def test_of_a_label_that_no_teacher_has_gold_teaches_alone(teacher):
+    (reference,) = teach([(teacher, "spancat")], [nested(teacher, SENTENCES[0])], "t")
+    group = reference.spans["t"]
+    group.attrs["labels"] = ["DNA"]
+    reference.spans["teacher"] = group
+    pupil = cnn_pipeline(teacher_weight=0.5)
+    example = Example(Doc(pupil.vocab, [t.text for t in reference]), reference)
+    pupil.initialize(lambda: [*toy_examples(pupil), example])
+    spancat = pupil.get_pipe("spancat")
+    (mask,) = spancat.candidates([example.predicted])
+    gold, _ = spancat.gold_table(example, mask)
+    target, _ = spancat.target_table(example, mask)
+    for k, label in enumerate(spancat.labels):
+        assert (target[..., k] == gold[..., k]).all() == (label != "DNA")
+
+
 def test_where_a_teacher_does_not_look_gold_teaches_alone():
     """A teacher of narrower spans says nothing of wider ones."""
     fix_random_seed(0)
