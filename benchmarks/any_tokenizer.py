@@ -73,7 +73,7 @@ def main() -> None:
                 {**shared, "metric": metric, "value": value}
                 for metric, value in figures.items()
             ]
-        save_records("any_tokenizer", records)
+    save_records("any_tokenizer", records)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ first documents).
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from itertools import chain, islice, product
 from pathlib import Path
@@ -118,7 +119,7 @@ def main() -> None:
                         "metric": metric,
                         "value": round(value, 3 if metric.startswith("logits") else 2),
                         "seed": 0,
-                        "command": " ".join([COMMAND, *sys.argv[4:]]),
+                        "command": f"{COMMAND} {shlex.join(sys.argv[4:])}".strip(),
                         "note": "",
                     }
                 )

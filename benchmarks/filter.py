@@ -201,7 +201,7 @@ def measure(args: argparse.Namespace) -> Records:
             tune(nlp, args.data)
             found = run_filter(nlp, texts, docs, list(raw))
             arm = name if repair else NO_REPAIR
-            seed = len(arms[arm])
+            seed = int(path.parent.name.rpartition("-")[2])
             arms[arm].append(found)
             kind = "filtered, repaired" if repair else "filtered"
             system = kind if name == FULL else f"{kind}, {name}"

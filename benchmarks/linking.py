@@ -172,6 +172,8 @@ def main() -> None:
     parser.add_argument("--split", default="test", choices=("dev", "test"))
     parser.add_argument("--no-save", action="store_true")
     args = parser.parse_args()
+    if args.split != "test" and not args.no_save:
+        parser.error("only figures of test are kept: give --no-save too")
     with tempfile.TemporaryDirectory() as folder:
         records = list(run(args, Path(folder)))
     if not args.no_save:

@@ -96,7 +96,10 @@ def agreement(docs: list[Doc], names: set[str]) -> tuple[int, float, float]:
         groups.setdefault(words, Counter())[annotated] += 1
     alike = sum(pairs(n) for group in groups.values() for n in group.values())
     every = sum(pairs(group.total()) for group in groups.values())
-    total = sum(groups.values(), Counter())
+    # How often a place of a pair is annotated: each place is in so many pairs.
+    total: Counter[bool] = Counter()
+    for group in groups.values():
+        total.update({x: n * (group.total() - 1) for x, n in group.items()})
     chance = sum((n / total.total()) ** 2 for n in total.values())
     share = alike / every
     return every, share, (share - chance) / (1 - chance)

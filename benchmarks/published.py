@@ -9,6 +9,7 @@ PUBLISHED: dict[str, dict[str, float]] = {
         "BC5CDR": 84.97,
         "JNLPBA, five types": 73.2,
         "LINNAEUS": 81.7,
+        "Species-800": 74.06,
     },
     "ELECTRAMed-small": {"NCBI-disease": 84.6, "BC2GM": 79.3},
     "BioMobileBERT": {"BC2GM": 85.3},

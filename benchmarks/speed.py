@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import shlex
 import statistics
 import sys
 import tempfile
@@ -328,7 +329,7 @@ def measure(args, threads: int, encoder: str, texts) -> list[dict[str, Any]]:
                 "metric": metric,
                 "value": round(value, 3),
                 "seed": 0,
-                "command": " ".join([COMMAND, *sys.argv[4:]]),
+                "command": f"{COMMAND} {shlex.join(sys.argv[4:])}".strip(),
                 "note": note,
             }
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from published import METHOD, PUBLISHED, PUBLISHED_ZH
 from results import Records, read_records
 
 README = Path(__file__).parent.parent / "README.md"
+SEEDS = 3  # of an experiment that is done
 
 # Row -> the record's corpus, and its label where the row is one type of several.
 ROWS: dict[str, tuple[str, str]] = {
@@ -191,7 +193,7 @@ def footprint(records: Records) -> str:
 def method(records: Records) -> str:
     """Test F1 without and with a general corpus, mean and deviation over seeds, and
     the difference with its interval; the paper's figures beside them."""
-    values = _values(records, "gerbera_method", "test")
+    values = _method_values(records, "test")
     arms = list(dict.fromkeys(arm for arm, *_ in values))
     arms.sort(key=lambda arm: arm != "single task")
     rows = []
@@ -204,7 +206,12 @@ def method(records: Records) -> str:
 
 
 def _arm(values: dict[tuple[str, str, str], float], arm: str, corpus: str) -> str:
-    """`78.10 ± 0.50; +1.20 [-0.30, 2.70]`, or as much of it as is known."""
+    """`78.10 ± 0.50; +1.20 [-0.30, 2.70]`, or as much of it as is known; where seeds
+    are still to come, of how many it is."""
+
+    def of(metric: str) -> str:
+        seeds = value(metric)
+        return "" if seeds in (None, SEEDS) else f" ({seeds} of {SEEDS} seeds)"
 
     def value(metric: str) -> float | None:
         return values.get((arm, corpus, metric))
@@ -214,16 +221,32 @@ def _arm(values: dict[tuple[str, str, str], float], arm: str, corpus: str) -> st
         parts = [f"{mean:.2f}"]
         if (deviation := value("deviation_f")) is not None:
             parts[0] += f" ± {deviation:.2f}"
+        parts[0] += of("seeds")
     if (gain := value("difference")) is not None:
         interval = f"[{value('low'):+.2f}, {value('high'):+.2f}]"
-        parts.append(f"{gain:+.2f} {interval}")
+        parts.append(f"{gain:+.2f} {interval}{of('seeds in common')}")
     return "; ".join(parts)
+
+
+def _method_values(records: Records, split: str) -> dict[tuple[str, str, str], float]:
+    """With how many seeds each arm has, and shares with the single task."""
+    values = _values(records, "gerbera_method", split)
+    seeds = defaultdict(set)
+    for record in records:
+        kind = record["benchmark"], record["split"], record["metric"]
+        if kind == ("gerbera_method", split, "own_f"):
+            seeds[record["system"], record["corpus"]].add(record["seed"])
+    for (arm, corpus), own in seeds.items():
+        values[arm, corpus, "seeds"] = len(own)
+        common = own & seeds.get(("single task", corpus), set())
+        values[arm, corpus, "seeds in common"] = len(common)
+    return values
 
 
 def probes(records: Records) -> str:
     """Dev F1 of every arm on the targets where some arms, the probes, are seen on dev
     alone; mean and deviation over seeds."""
-    dev, test = (_values(records, "gerbera_method", split) for split in ("dev", "test"))
+    dev, test = (_method_values(records, split) for split in ("dev", "test"))
     tested = {arm for arm, *_ in test}
     probed = {corpus for arm, corpus, _ in dev if arm not in tested}
     corpora = [corpus for corpus in METHOD if corpus in probed]

@@ -49,5 +49,6 @@ def test_agreement_is_of_places_with_the_same_words():
     bare, other = make(nlp, "il2 gene", (0, 2)), make(nlp, "IL2 promoter", (0, 2))
     pairs, alike, kappa = agreement([annotated, annotated, bare, other], {"il2"})
     assert (pairs, alike) == (3, pytest.approx(1 / 3))
-    assert kappa == pytest.approx((1 / 3 - 1 / 2) / (1 / 2))
+    chance = (2 / 3) ** 2 + (1 / 3) ** 2  # "IL2 promoter" is in no pair
+    assert kappa == pytest.approx((1 / 3 - chance) / (1 - chance))
     assert agreement([bare, bare, annotated, annotated], {"il2"})[0] == 6
