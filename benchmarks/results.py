@@ -17,10 +17,12 @@ def read_records() -> Records:
     return [record for file in files for record in json.loads(file.read_text("utf8"))]
 
 
-def save_records(name: str, records: Iterable[dict[str, Any]]) -> None:
+def save_records(
+    name: str, records: Iterable[dict[str, Any]], folder: Path = RESULTS
+) -> None:
     """A JSON list, one record a line; an earlier file of the name is replaced."""
     lines = ",\n".join(json.dumps(record) for record in records)
-    (RESULTS / f"{name}.json").write_text(f"[\n{lines}\n]\n", "utf8")
+    (folder / f"{name}.json").write_text(f"[\n{lines}\n]\n", "utf8")
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -57,6 +57,7 @@ def build_instructed_tagger(
         weights, its `model_type` among it; needs `tokenizer`.
     tokenizer (str): Name or folder of the tokenizer, if not with the backbone.
     causal (bool): Leave a decoder its causal mask; else every piece sees every other.
+        A word is read at its first piece, which then has not seen the others.
     window, overlap (int): Length of a sequence with its instruction, and what the
         texts of neighbours share, in word pieces.
     word_shapes (bool): Tell an uncased BERT the case and shape of each piece of the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -62,18 +63,24 @@ def test_a_part_of_the_queue():
     ]
 
 
-def test_results_are_kept_and_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(gerbera, "RUNS", tmp_path / "runs" / "x.json")
-    saved: dict[str, list] = {}
-    monkeypatch.setattr(
-        gerbera, "save_records", lambda name, rows: saved.update({name: list(rows)})
-    )
-    assert gerbera.load_results() == []
-    gerbera.save_results([fake(run) for run in RNA])
-    assert sorted(gerbera.load_results(), key=lambda r: r.run.seed) == [
+def test_results_are_kept_and_read_again(tmp_path):
+    assert gerbera.load_results(tmp_path) == []
+    gerbera.save_results([fake(run) for run in RNA], tmp_path)
+    assert sorted(gerbera.load_results(tmp_path), key=lambda r: r.run.seed) == [
         fake(run) for run in sorted(RNA, key=lambda run: (run.seed, run.arm))
     ]
-    assert any(row["metric"] == "difference" for row in saved["gerbera_method"])
+    saved = json.loads((tmp_path / "gerbera_method.json").read_text("utf8"))
+    assert any(row["metric"] == "difference" for row in saved)
+
+
+def test_another_encoders_results_are_kept_apart(monkeypatch, capsys, tmp_path):
+    other = ["gerbera.py", "--list", "--encoder", "other"]
+    monkeypatch.setattr(sys, "argv", other)
+    with pytest.raises(SystemExit):
+        gerbera.parse_args()
+    assert "--results" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*other, "--results", str(tmp_path)])
+    assert gerbera.parse_args().results == tmp_path
 
 
 def test_records_of_runs_arms_and_comparisons():
