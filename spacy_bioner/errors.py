@@ -121,6 +121,10 @@ class Errors(metaclass=_Coded):
     )
 
     B406 = "Nothing to pretrain on: {count} texts, none of four word pieces or more."
+    B407 = (
+        "Going on from {path}, the schedule of batch sizes begins anew: the weights "
+        "will not be those of a run without a break. A constant size avoids that."
+    )
 
     # 5xx: compiled pipelines
     B501 = (

@@ -52,11 +52,12 @@ def test_tasks_and_schedule_from_outside(path):
     assert final == "corpus/mine/dev.spacy"
 
 
-def test_a_fixed_learning_rate_is_no_schedule_to_fit():
+@pytest.mark.parametrize("rate", [0.01, {"@schedules": "constant.v1", "rate": 0.01}])
+def test_a_rate_of_no_given_length_is_no_schedule_to_fit(rate):
     config = load_config(GERBERA[0])
-    config["training"]["optimizer"]["learn_rate"] = 0.01
+    config["training"]["optimizer"]["learn_rate"] = rate
     training = fit_schedule(config, 200)["training"]
-    assert (training["max_steps"], training["optimizer"]["learn_rate"]) == (200, 0.01)
+    assert (training["max_steps"], training["optimizer"]["learn_rate"]) == (200, rate)
 
 
 @pytest.mark.parametrize("name", ["nested", "filter", "nested_zh", "instruct"])

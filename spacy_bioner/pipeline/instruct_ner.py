@@ -17,13 +17,14 @@ from spacy.vocab import Vocab
 from thinc.api import Config, Model, Optimizer, set_dropout_rate
 from thinc.types import Floats2d
 
+from ..corpora.convert import GOLD_KEY
 from ..errors import BionerError, Errors
 from ..instruction import Wording, get_types
 from ..layers.decoding import ScoredSpan, decode_spans, of_words, on_tokens, word_rows
 from ..layers.tag_loss import tag_loss
 from ..models.instructed import Question
 from ..spans import POLICIES, best_first, set_entities
-from ..training.gold import gold_tags
+from ..training.gold import gold_of, gold_tags
 from .settings import Configured, make_cfg
 
 DEFAULT_KEY = "instruct"
@@ -289,7 +290,7 @@ class InstructNER(Configured):
             gradients.append({})
             for label, logits in by_type.items():
                 own: Any = ops.to_numpy(logits)  # (tokens, 3)
-                cost, d, known = tag_loss(own, gold_tags(example, [label]))
+                cost, d, known = tag_loss(own, gold_tags(example, [label], GOLD_KEY))
                 loss += cost
                 supervised += known
                 gradients[-1][label] = d
@@ -330,5 +331,6 @@ class InstructNER(Configured):
         self.model.initialize(X=[question for question, _ in self._ask(sample)])
 
     def _find_types(self, get_examples) -> list[str]:
-        found = (ent.label_ for eg in get_examples() for ent in eg.reference.ents)
+        golds = (gold_of(example.reference) for example in get_examples())
+        found = (span.label_ for gold in golds for span in gold)
         return sorted(set(found))

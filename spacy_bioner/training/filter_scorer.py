@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import registry
 
-Place = tuple[int, int, str]  # first character, end (exclusive), label
+from .gold import Place, only_known
 
 
 @dataclass
@@ -60,6 +60,8 @@ def score_filtered(
             continue
         annotated = True
         found = places(example.predicted.spans.get(spans_key, ()))
+        if gold_key not in example.reference.spans:
+            found = only_known(found, gold, example.reference)
         overall.add(found, gold)
         for label in {place[2] for place in gold | found}:
             per_type[label].add(_only(found, label), _only(gold, label))

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.tokens import Span
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from .. import tags
+from ..corpora.convert import GOLD_KEY
+from ..spans import best_first
 
 Rows = NDArray[np.int64]  # (spans, 3): start, end (exclusive) and label's number
+Place = tuple[int, int, str]  # first character, end (exclusive), label
 
 
 def aligned(
@@ -68,19 +71,42 @@ def find_gold(
     return rows[exact], known
 
 
-def gold_tags(example: Example, labels: Sequence[str]) -> NDArray[np.int64]:
+def gold_of(doc: Doc) -> Iterable[Span]:
+    """All mentions that `convert` kept, also those inside longer ones."""
+    return doc.spans.get(GOLD_KEY, doc.ents)
+
+
+def only_known(found: set[Place], gold: set[Place], reference: Doc) -> set[Place]:
+    """What was found, without what nobody can say is wrong: no gold span, and on tokens
+    without annotation."""
+    unknown = [(t.idx, t.idx + len(t)) for t in reference if t.ent_iob == 0]
+    return {
+        span
+        for span in found
+        if span in gold or not any(a < span[1] and span[0] < b for a, b in unknown)
+    }
+
+
+def gold_tags(
+    example: Example, labels: Sequence[str], key: str | None = None
+) -> NDArray[np.int64]:
     """The reference's entities of these labels as tags on the predicted tokens.
 
+    key (str): A span group that stands before `doc.ents`; of its spans of these labels
+        that overlap the longest counts.
     An entity whose border falls inside a predicted token leaves the tokens it
     touches unknown, as do tokens without annotation.
 
     RETURNS (array): Tags of `spacy_bioner.tags`, or UNKNOWN.  # (tokens,)
     """
     size = len(example.predicted)
-    found = find_gold(example, None, {label: i for i, label in enumerate(labels)})
+    found = find_gold(example, key, {label: i for i, label in enumerate(labels)})
     if found is None:
         return np.full(size, tags.UNKNOWN)
     rows, known = found
+    if key in example.reference.spans:
+        sizes = (rows[:, 1] - rows[:, 0]).tolist()
+        rows = rows[best_first(rows[:, :2].tolist(), sizes)]
     spans = [(start, end, labels[number]) for start, end, number in rows.tolist()]
     gold = tags.encode(spans, labels, size)
     gold[~known] = tags.UNKNOWN

@@ -13,6 +13,7 @@ from spacy.util import registry
 from ..corpora.convert import GOLD_KEY
 from ..instruction import get_types
 from ..task import get_task
+from .gold import only_known
 
 Places = set[tuple[int, int, str]]  # first character, end (exclusive), label
 FIGURES = ("instruct_f", "instruct_micro_p", "instruct_micro_r", "instruct_micro_f")
@@ -53,6 +54,8 @@ def score_instructed(
         for label in types if own is None else own:
             gold = _places(reference.spans.get(GOLD_KEY, reference.ents), label)
             found = _places(predicted.spans.get(spans_key, ()), label)
+            if GOLD_KEY not in reference.spans:
+                found = only_known(found, gold, reference)
             for score in (overall, per_type[label], per_task[task]):
                 score.score_set(found, gold)
     if not per_task:

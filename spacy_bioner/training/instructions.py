@@ -21,6 +21,7 @@ from ..instruction import set_types
 from ..kb.base import KnowledgeBase
 from ..kb.near import NearNames
 from ..task import get_task, set_task
+from .gold import gold_of
 from .reader import MultiTaskCorpus
 
 SAME, OTHER = 10, 5  # names near a sentence: of the type, of others
@@ -115,12 +116,12 @@ class InstructionCorpus:
         """What each corpus annotates, from one look through it."""
         for task in self.corpus.sources.keys() - self.types.keys():
             docs = self.corpus._documents(nlp, task)
-            found = {ent.label_ for doc in docs for ent in doc.ents}
+            found = {span.label_ for doc in docs for span in gold_of(doc)}
             self.types[task] = sorted(found)
 
     def _questions(self, example: Example, rng: Random) -> list[list[str]]:
         """The types to ask for, together or one by one."""
-        present = {ent.label_ for ent in example.reference.ents}
+        present = {span.label_ for span in gold_of(example.reference)}
         asked = [
             label
             for label in self.types[get_task(example.reference) or ""]

@@ -13,6 +13,7 @@ import pickle
 import random
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
+from spacy.training.corpus import walk_corpus
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import (
     clean_output_dir,
@@ -86,6 +88,8 @@ def train(
         for name, values in settings.items():
             _cfg(nlp.get_pipe(name)).update(values)
         progress = pickle.loads((checkpoint / "progress.pkl").read_bytes())
+        if isinstance(config["training"]["batcher"].get("size"), dict):
+            warnings.warn(Errors.B407.format(path=checkpoint), stacklevel=2)
     config = config.interpolate()
     data = _digests(config)
     if progress.data not in (None, data):
@@ -131,12 +135,15 @@ def _identity(config: Config) -> dict[str, Any]:
 
 def _digests(config: Config) -> dict[str, str]:
     """What the corpora hold, wherever they are: others make another training."""
-    return {
-        f"{name}.{source}": sha256(Path(path).read_bytes()).hexdigest()
-        for name, reader in config["corpora"].items()
-        for source, path in (reader.get("sources") or {}).items()
-        if Path(path).is_file()
-    }
+    digests = {}
+    for name, reader in config["corpora"].items():
+        sources = reader.get("sources") or {"path": reader.get("path") or ""}
+        for source, path in sources.items():
+            digest = sha256()
+            for file in walk_corpus(Path(path), ".spacy") if path else ():
+                digest.update(file.read_bytes() if file.is_file() else b"")
+            digests[f"{name}.{source}"] = digest.hexdigest()
+    return digests
 
 
 def _without_names(block: Any) -> Any:

@@ -11,6 +11,7 @@ from spacy.training import Example
 from spacy.util import registry
 
 from ..task import get_task
+from .gold import only_known
 
 
 @registry.scorers("spacy-bioner.heads_scorer.v1")
@@ -48,6 +49,7 @@ def score_heads(
         labels = heads.get(task)
         gold = _characters(example.reference, None)
         found = _characters(example.predicted, labels)
+        found = only_known(found, gold, example.reference)
         overall.score_set(found, gold)
         per_task[task].score_set(found, gold)
         for label in {span[2] for span in gold | found}:

@@ -37,7 +37,7 @@ def choose_tasks(config: Config, targets: list[str], general: list[str]) -> Conf
 
 def fit_schedule(config: Config, steps: int) -> Config:
     """Make a training `steps` long: 5% of them warm-up, then linearly down to 0; six
-    evaluations. A learning rate that is no schedule stays as it is.
+    evaluations. A learning rate that is no schedule of so many steps stays as it is.
 
     config (Config): Not interpolated; not changed.
     """
@@ -45,6 +45,6 @@ def fit_schedule(config: Config, steps: int) -> Config:
     config["training"]["max_steps"] = steps
     config["training"]["eval_frequency"] = max(steps // 6, 1)
     rate = config["training"]["optimizer"]["learn_rate"]
-    if isinstance(rate, dict):
+    if isinstance(rate, dict) and "total_steps" in rate:
         rate.update(total_steps=steps, warmup_steps=max(steps // 20, 1))
     return config

@@ -42,3 +42,19 @@ def test_entities_are_gold_where_the_group_lacks():
 def test_what_is_not_annotated_does_not_count():
     scores = score(make([(0, 1, "X")], None))
     assert set(scores.values()) == {None}
+
+
+def partly_annotated():
+    """The second token is an entity, of the third nobody says anything."""
+    vocab = spacy.blank("en").vocab
+    reference, predicted = (Doc(vocab, ["a", "b", "c"]) for _ in range(2))
+    reference.set_ents([Span(reference, 1, 2, "A")], missing=[reference[2:3]])
+    found = [Span(predicted, 1, 2, "A"), Span(predicted, 2, 3, "A")]
+    return Example(predicted, reference), found
+
+
+def test_where_nobody_annotated_nothing_is_wrong():
+    example, found = partly_annotated()
+    example.predicted.spans["x"] = found
+    scores = score_filtered([example], spans_key="x", gold_key="gold")
+    assert scores["spans_x_p"] == scores["spans_x_r"] == 1.0

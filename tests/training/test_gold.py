@@ -5,7 +5,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bioner.tags import UNKNOWN
-from spacy_bioner.training.gold import gold_tags
+from spacy_bioner.training.gold import gold_tags, only_known
 
 VOCAB = spacy.blank("en").vocab
 
@@ -40,3 +40,26 @@ def test_what_is_not_annotated():
     assert tags_of(*words, [], words, default="missing") == [UNKNOWN] * 2
     assert tags_of(*words, [(0, 1, "A")], words, default="missing") == [1, UNKNOWN]
     assert tags_of(*words, [], words) == [0, 0]
+
+
+def test_a_group_holds_what_entities_cannot():
+    """A mention inside a longer one of another type is none of `doc.ents`."""
+    words = ["the", "IL2", "gene", "promoter"]
+    reference = Doc(VOCAB, words)
+    reference.set_ents([Span(reference, 1, 4, "DNA")])
+    inner = [(1, 2, "PROTEIN"), (1, 3, "DNA")]
+    spans = [*reference.ents, *(Span(reference, *span) for span in inner)]
+    reference.spans["gold"] = spans
+    example = Example(Doc(VOCAB, words), reference)
+    assert gold_tags(example, ["PROTEIN"]).tolist() == [0, 0, 0, 0]
+    assert gold_tags(example, ["PROTEIN"], "gold").tolist() == [0, 1, 0, 0]
+    assert gold_tags(example, ["DNA"], "gold").tolist() == [0, 1, 2, 2]  # the longest
+    assert gold_tags(example, ["DNA"], "none").tolist() == [0, 1, 2, 2]
+
+
+def test_what_nobody_annotated_is_not_wrong():
+    reference = Doc(VOCAB, ["a", "b", "c"])
+    reference.set_ents([Span(reference, 0, 1, "A")], missing=[reference[2:3]])
+    gold, wrong, unknown = (0, 1, "A"), (2, 3, "A"), (4, 5, "A")
+    found = only_known({gold, wrong, unknown, (2, 5, "A")}, {gold}, reference)
+    assert found == {gold, wrong}

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 import spacy
-from spacy.tokens import DocBin
+from spacy.tokens import DocBin, Span
 from toy import LABELS, SENTENCES, annotate
 
 from spacy_bioner.errors import BionerError
@@ -178,3 +178,12 @@ def test_shares_out_of_range(sources):
 def test_without_a_knowledge_base_file(sources, tmp_path):
     with pytest.raises(BionerError, match="B905"):
         create_instruction_corpus(sources, kb=tmp_path / "nowhere.jsonl")
+
+
+def test_types_that_lie_in_others_are_asked_for(tmp_path):
+    doc = NLP("the IL2 gene")
+    doc.ents = [Span(doc, 1, 3, "DNA")]
+    doc.spans["gold"] = [*doc.ents, Span(doc, 1, 2, "PROTEIN")]
+    DocBin(docs=[doc]).to_disk(tmp_path / "a.spacy")
+    examples = create_instruction_corpus({"a": tmp_path / "a.spacy"})(NLP)
+    assert sorted(get_types(eg.predicted) for eg in examples) == [["DNA"], ["PROTEIN"]]

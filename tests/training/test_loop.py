@@ -236,6 +236,30 @@ def test_other_documents_are_another_training(tmp_path):
     loop.train(config, tmp_path / "run")
 
 
+def test_other_documents_in_a_folder_are_too(tmp_path):
+    nlp = cnn_pipeline()
+    config = make_config(tmp_path, nlp, max_steps=3)
+    genes = tmp_path / "genes"
+    genes.mkdir()
+    (tmp_path / "genes.spacy").rename(genes / "a.spacy")
+    config["corpora"]["train"]["sources"]["genes"] = str(genes)
+    config["corpora"]["dev"]["sources"]["genes"] = str(genes)
+    loop.train(config, tmp_path / "run")
+    loop.train(config, tmp_path / "run")
+    (genes / "b.spacy").write_bytes((genes / "a.spacy").read_bytes())
+    with pytest.raises(BionerError, match="B403.*train.genes"):
+        loop.train(config, tmp_path / "run")
+
+
+def test_batch_sizes_that_begin_anew_are_told(tmp_path):
+    sizes = {"@schedules": "constant.v1", "rate": 6}
+    batcher = {"@batchers": "spacy.batch_by_sequence.v1", "size": sizes}
+    config = make_config(tmp_path, cnn_pipeline(), max_steps=3, batcher=batcher)
+    loop.train(config, tmp_path / "run")
+    with pytest.warns(UserWarning, match="B407"):
+        loop.train(config, tmp_path / "run")
+
+
 def test_other_labels_are_another_training(tmp_path):
     nlp = cnn_pipeline()
     config = make_config(tmp_path, nlp, max_steps=3)

@@ -94,3 +94,18 @@ def test_registered_and_deaf_to_other_settings():
     scorer = spacy.registry.scorers.get("spacy-bioner.heads_scorer.v1")()
     assert scorer is make_heads_scorer() is score_heads
     assert scorer([], heads=HEADS, labels=("X",), spans_key="gerbera")["ents_f"] is None
+
+
+def partly_annotated():
+    """The second token is an entity, of the third nobody says anything."""
+    vocab = spacy.blank("en").vocab
+    reference, predicted = (Doc(vocab, ["a", "b", "c"]) for _ in range(2))
+    reference.set_ents([Span(reference, 1, 2, "A")], missing=[reference[2:3]])
+    found = [Span(predicted, 1, 2, "A"), Span(predicted, 2, 3, "A")]
+    return Example(predicted, reference), found
+
+
+def test_where_nobody_annotated_nothing_is_wrong():
+    example, found = partly_annotated()
+    example.predicted.ents = found
+    assert score_heads([example])["ents_p"] == score_heads([example])["ents_r"] == 1.0
