@@ -58,7 +58,16 @@ def resolve(existing: Iterable[Span], new: Iterable[Span], policy: str) -> list[
 
 def set_entities(doc: Doc, new: Iterable[Span], policy: str) -> None:
     """Write `doc.ents` after `resolve`; identifiers of kept entities stay."""
-    doc.set_ents(resolve(doc.ents, new, policy))
+    replace_entities(doc, resolve(doc.ents, new, policy))
+
+
+def replace_entities(doc: Doc, ents: list[Span]) -> None:
+    """Write `doc.ents`. spaCy leaves a token the `ent_id` of an entity that is gone,
+    where the new one has none."""
+    if doc.to_array("ENT_ID").any():
+        for token in doc:
+            token.ent_id = 0
+    doc.set_ents(ents)
 
 
 def goes_by_span(group: SpanGroup, value: Any) -> bool:

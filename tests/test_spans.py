@@ -74,3 +74,13 @@ def test_resolve_takes_whole_entities_and_the_winner_is_complete(old, new, polic
     winners = existing if policy == "keep" else found
     assert all(span in result for span in winners)
     assert all(span in existing or span in found for span in result)
+
+
+def test_an_entity_that_is_gone_leaves_no_identifier():
+    doc = Doc(VOCAB, ["Renal", "failure", "today"])
+    doc.ents = [Span(doc, 0, 1, "ORGAN", span_id="FMA:7203")]
+    set_entities(doc, [Span(doc, 0, 2, "DISEASE")], "prefer")
+    assert [(ent.text, ent.ent_id_) for ent in doc.ents] == [("Renal failure", "")]
+    doc.ents = [Span(doc, 2, 3, "TIME", span_id="T:1")]
+    set_entities(doc, [Span(doc, 0, 2, "DISEASE")], "prefer")
+    assert [ent.ent_id_ for ent in doc.ents] == ["", "T:1"]

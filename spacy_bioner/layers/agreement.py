@@ -15,6 +15,7 @@ from spacy.tokens import Doc
 
 from ..spans import best_first
 from .decoding import ScoredSpan, log_softmax, word_rows
+from .paragraphs import find_breaks
 
 LONGEST_ACRONYM = 5
 
@@ -29,6 +30,11 @@ class Words:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def breaks(self) -> dict[int, int]:
+        """See `find_breaks`."""
+        return find_breaks(self._doc, self.rows)
 
     @cached_property
     def forms(self) -> tuple[int, ...]:
@@ -89,8 +95,9 @@ def agree(
             tags = {label: 2 * labels.index(label) + 1 for label in kinds}
             starts = np.array(places)
             score, label = max(
-                (fmean(score_places(logits, starts, size, tag, temperature)), label)
+                (fmean(_known(label, found, places, scores)), label)
                 for label, tag in tags.items()
+                for scores in [score_places(logits, starts, size, tag, temperature)]
             )
         else:
             (label,), score = kinds, fmean(span[3] for span in found.values())
@@ -98,6 +105,17 @@ def agree(
             agreed += [(p, p + size, label, score) for p in places]
     keep = best_first([s[:2] for s in agreed], [s[3] for s in agreed])
     return [agreed[i] for i in keep]
+
+
+def _known(
+    label: str, found: dict[int, ScoredSpan], places: list[int], scores: list[float]
+) -> list[float]:
+    """The scores of a label in places; where it was found, what it was found with: a
+    piece of a span does not begin with a B."""
+    return [
+        found[p][3] if p in found and found[p][2] == label else score
+        for p, score in zip(places, scores, strict=True)
+    ]
 
 
 def score_places(

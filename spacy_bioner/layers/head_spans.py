@@ -10,6 +10,7 @@ import numpy as np
 
 from .agreement import Words, agree
 from .decoding import Logits, ScoredSpan, average_label, decode_spans, of_words
+from .paragraphs import cut_at
 
 ByHead = dict[str, list[ScoredSpan]]
 
@@ -69,7 +70,12 @@ class HeadDecoder:
 
     def _decode(self, scores, labels, temperature, words) -> list[list[ScoredSpan]]:
         """Of each document, under one head."""
-        spans = decode_spans(scores, labels, temperature)
+        spans = [
+            cut_at(own.breaks, found)
+            for own, found in zip(
+                words, decode_spans(scores, labels, temperature), strict=True
+            )
+        ]
         if not self.consistent:
             return spans
         return [

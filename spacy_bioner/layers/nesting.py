@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
+from .paragraphs import find_breaks
 from .span_loss import sigmoid
 
 # Columns start, end (exclusive) and label of each span, and their probabilities.
@@ -17,8 +18,9 @@ Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 def candidate_mask(doc: Doc, max_width: int, in_sentences: bool) -> NDArray[np.bool_]:
     """Which spans of at most `max_width` tokens may be entities.
 
-    None leaves the text, begins or ends with white space or, where sentences are
-    known and `in_sentences`, crosses their borders.
+    None leaves the text, reaches over an empty line or into the next item of a list,
+    begins or ends with white space or, where sentences are known and `in_sentences`,
+    crosses their borders.
 
     RETURNS (array): (tokens, max_width); `[i, w]` is the span of w + 1 tokens from i.
     """
@@ -28,8 +30,13 @@ def candidate_mask(doc: Doc, max_width: int, in_sentences: bool) -> NDArray[np.b
         starts = np.flatnonzero(doc.to_array("SENT_START") == 1)
         borders = np.union1d(starts, [0, n])
         ends = np.repeat(borders[1:], np.diff(borders))
-    last = np.arange(n)[:, None] + np.arange(max_width)  # (tokens, max_width)
     word = doc.to_array("IS_SPACE") == 0
+    rows = np.flatnonzero(word)
+    if len(rows) < n:
+        firsts = [int(rows[word]) for word in find_breaks(doc, rows)]
+        borders = np.union1d(firsts, [0, n]).astype("int64")
+        ends = np.minimum(ends, np.repeat(borders[1:], np.diff(borders)))
+    last = np.arange(n)[:, None] + np.arange(max_width)  # (tokens, max_width)
     return (last < ends[:, None]) & word[:, None] & word[np.minimum(last, n - 1)]
 
 

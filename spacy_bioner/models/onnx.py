@@ -209,7 +209,10 @@ class OnnxGraph(Shim):
                 if runtime.pool is None:
                     score()
                     continue
-                queue.append(runtime.pool.submit(score))
+                try:
+                    queue.append(runtime.pool.submit(score))
+                except RuntimeError:  # the main thread has ended, this one has not
+                    score()
                 if len(queue) > QUEUED * runtime.threads:
                     queue.popleft().result()
         for future in queue:

@@ -109,7 +109,8 @@ class AbbreviationEntities(Pipe):
 
 
 def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """What scispaCy's detector found, in either of its forms.
+    """What scispaCy's detector found, in either of its forms, on the tokens as they are
+    now; what tokens no longer hold is left out.
 
     RETURNS (Iterator): Short and long form, first token and end (exclusive) of each.
     Raises BionerError if there is no detector.
@@ -119,10 +120,18 @@ def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int
     found: Any = doc._.get(EXTENSION)
     for one in found if isinstance(found, list) else ():  # else it is another's
         if isinstance(one, dict) and one.keys() >= PLACES:  # make_serializable
-            short = one["short_start"], one["short_end"]
-            yield short, (one["long_start"], one["long_end"])
+            places = [(one[f"{x}_start"], one[f"{x}_end"]) for x in ("short", "long")]
+            texts = [one.get(f"{x}_text") for x in ("short", "long")]
+            spans = [doc[slice(*place)] for place in places]
+            if all(t in (None, s.text) for s, t in zip(spans, texts, strict=True)):
+                yield places[0], places[1]
         elif isinstance(one, Span) and one.has_extension("long_form"):
-            yield (one.start, one.end), (one._.long_form.start, one._.long_form.end)
+            short, long = (
+                doc.char_span(span.start_char, span.end_char)
+                for span in (one, one._.long_form)
+            )
+            if short and long:
+                yield (short.start, short.end), (long.start, long.end)
 
 
 def _follows(short: tuple[int, int], long: tuple[int, int]) -> bool:

@@ -17,7 +17,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 
 from ..confidence import Place, find_group, place_of, scored, scores_of
 from ..errors import BionerError, Errors
-from ..spans import best_first, set_entities
+from ..spans import best_first, replace_entities, set_entities
 
 STANDING = "doc.ents"
 
@@ -64,7 +64,7 @@ class EntityCollector(Pipe):
         )
         for group in doc.spans.values():  # none of them speaks for `doc.ents` now
             group.attrs.pop("ents", None)
-        doc.set_ents([])
+        replace_entities(doc, [])
         return doc
 
 

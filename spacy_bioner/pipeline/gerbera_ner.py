@@ -417,7 +417,7 @@ class GerberaNER(Configured):
             head for head in self.heads if head not in self.cfg["general"]
         ]
 
-    def _settings_changed(self) -> None:
+    def _settings_changed(self, anew: Iterable[str]) -> None:
         self._check_owners()
         self._set_run()
 

@@ -21,6 +21,7 @@ from ..corpora.convert import GOLD_KEY
 from ..errors import BionerError, Errors
 from ..instruction import Wording, get_types
 from ..layers.decoding import ScoredSpan, decode_spans, of_words, on_tokens, word_rows
+from ..layers.paragraphs import cut_at, find_breaks
 from ..layers.tag_loss import tag_loss
 from ..models.instructed import Question
 from ..spans import POLICIES, best_first, set_entities
@@ -229,6 +230,7 @@ class InstructNER(Configured):
             ]
             spans = decode_spans(logits, [label], self.cfg["temperature"])
             for i, own in zip(rows, spans, strict=True):
+                own = cut_at(find_breaks(docs[i], words[i]), own)
                 found[i].extend(on_tokens(own, words[i]))
         return [sorted(s, key=lambda row: (row[0], -row[1], row[2])) for s in found]
 

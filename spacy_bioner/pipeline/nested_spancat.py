@@ -176,6 +176,10 @@ class NestedSpancat(Configured, SpanCategorizer):
         """The length in tokens of the longest span that can be found."""
         return self.model.get_ref("table").get_dim("nW")
 
+    def _settings_changed(self, anew: Iterable[str]) -> None:
+        if "threshold" in anew:  # it is for all labels, as nobody knew those of each
+            self.cfg["thresholds"] = {}
+
     @property
     def thresholds(self) -> list[float]:
         """The least probability of a span, for each label."""

@@ -70,7 +70,7 @@ class Configured(TrainablePipe):
         self.cfg |= copy.deepcopy(anew)
         self.cfg[GIVEN] = given
         if anew:
-            self._settings_changed()
+            self._settings_changed(anew)
 
-    def _settings_changed(self) -> None:
-        """For what depends on settings."""
+    def _settings_changed(self, anew: Iterable[str]) -> None:
+        """For what depends on settings; `anew` names those that are others now."""

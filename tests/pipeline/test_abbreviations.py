@@ -70,6 +70,17 @@ def test_short_forms_get_the_type_from_the_definition_on(extensions, serializabl
     assert group.attrs["long_forms"] == [list(LONG)] * 3
 
 
+def test_tokens_may_have_changed_since(extensions):
+    """Places of the detector's dicts are stale then, and stand on other words."""
+    for serializable, found in ((False, [8, 14, 18]), (True, [])):
+        doc, pipe = make(serializable)
+        with doc.retokenize() as retokenizer:
+            retokenizer.merge(doc[6:8])
+        pipe(doc)
+        assert [e.start for e in doc.ents if e.text == "PA"] == found
+        doc._.abbreviations.clear()
+
+
 def test_score_and_identifier_are_the_long_form_s(extensions):
     doc, pipe = make()
     doc.set_ents([Span(doc, *LONG, "DISEASE", kb_id="D000752")])

@@ -129,6 +129,16 @@ def test_a_collector_puts_entities_aside():
     assert not any(nlp.analyze_pipes()["problems"].values())
 
 
+def test_what_is_put_aside_leaves_no_identifier():
+    nlp = spacy.blank("en")
+    collector = nlp.add_pipe("entity_collector")
+    doc = Doc(nlp.vocab, words=WORDS)
+    doc.ents = [Span(doc, 1, 2, "ORGAN", span_id="FMA:7203")]
+    doc = collector(doc)
+    assert [span.id_ for span in doc.spans["collected"]] == ["FMA:7203"]
+    assert not any(token.ent_id for token in doc)
+
+
 def test_each_collector_has_a_group_of_its_own():
     nlp = spacy.blank("en")
     nlp.add_pipe("entity_collector", "one")

@@ -71,3 +71,16 @@ def test_the_config_can_say_what_is_in_force(tmp_path):
     ner.cfg["owners"] = {"GENE": "genes"}  # and changed again, by hand
     nlp.to_disk(tmp_path)
     assert spacy.load(tmp_path).get_pipe("ner").cfg["owners"] == {"GENE": "genes"}
+
+
+def test_a_threshold_given_when_loading_is_that_of_every_label():
+    nlp = spacy.blank("en")
+    spancat = nlp.add_pipe("nested_spancat")
+    spancat.cfg.update(labels=["A", "B"], thresholds={"A": 0.7})
+    data = spancat.to_bytes(exclude=["model"])
+    again = spacy.blank("en").add_pipe("nested_spancat", config={"threshold": 0.9})
+    again.from_bytes(data, exclude=["model"])
+    assert again.thresholds == [0.9, 0.9]
+    same = spacy.blank("en").add_pipe("nested_spancat")
+    same.from_bytes(data, exclude=["model"])
+    assert same.thresholds == pytest.approx([0.7, 0.5])
