@@ -134,3 +134,13 @@ def best_paths(scores: list[np.ndarray]) -> list[np.ndarray]:
 def entities(doc: Doc) -> list[tuple[str, str]]:
     """What was found, as (text, label)."""
     return [(ent.text, ent.label_) for ent in doc.ents]
+
+
+def partly_annotated() -> tuple[Example, list[Span]]:
+    """The second token is an entity, of the third nobody says anything; and spans found
+    on both."""
+    vocab = spacy.blank("en").vocab
+    reference, predicted = (Doc(vocab, ["a", "b", "c"]) for _ in range(2))
+    reference.set_ents([Span(reference, 1, 2, "A")], missing=[reference[2:3]])
+    found = [Span(predicted, 1, 2, "A"), Span(predicted, 2, 3, "A")]
+    return Example(predicted, reference), found

@@ -4,6 +4,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
+from toy import partly_annotated
 
 from spacy_bioner.training.filter_scorer import score_filtered
 
@@ -42,15 +43,6 @@ def test_entities_are_gold_where_the_group_lacks():
 def test_what_is_not_annotated_does_not_count():
     scores = score(make([(0, 1, "X")], None))
     assert set(scores.values()) == {None}
-
-
-def partly_annotated():
-    """The second token is an entity, of the third nobody says anything."""
-    vocab = spacy.blank("en").vocab
-    reference, predicted = (Doc(vocab, ["a", "b", "c"]) for _ in range(2))
-    reference.set_ents([Span(reference, 1, 2, "A")], missing=[reference[2:3]])
-    found = [Span(predicted, 1, 2, "A"), Span(predicted, 2, 3, "A")]
-    return Example(predicted, reference), found
 
 
 def test_where_nobody_annotated_nothing_is_wrong():

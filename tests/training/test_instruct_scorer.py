@@ -4,6 +4,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
+from toy import partly_annotated
 
 from spacy_bioner.instruction import set_types
 from spacy_bioner.task import set_task
@@ -62,15 +63,6 @@ def test_every_task_counts_alike():
 def test_nothing_annotated():
     plain = Example(Doc(VOCAB, WORDS), Doc(VOCAB, WORDS))
     assert score(plain)["instruct_f"] is None
-
-
-def partly_annotated():
-    """The second token is an entity, of the third nobody says anything."""
-    vocab = spacy.blank("en").vocab
-    reference, predicted = (Doc(vocab, ["a", "b", "c"]) for _ in range(2))
-    reference.set_ents([Span(reference, 1, 2, "A")], missing=[reference[2:3]])
-    found = [Span(predicted, 1, 2, "A"), Span(predicted, 2, 3, "A")]
-    return Example(predicted, reference), found
 
 
 def test_where_nobody_annotated_nothing_is_wrong():

@@ -4,7 +4,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-from toy import annotate
+from toy import annotate, partly_annotated
 
 from spacy_bioner.task import set_task
 from spacy_bioner.training.scorer import make_heads_scorer, score_heads
@@ -94,15 +94,6 @@ def test_registered_and_deaf_to_other_settings():
     scorer = spacy.registry.scorers.get("spacy-bioner.heads_scorer.v1")()
     assert scorer is make_heads_scorer() is score_heads
     assert scorer([], heads=HEADS, labels=("X",), spans_key="gerbera")["ents_f"] is None
-
-
-def partly_annotated():
-    """The second token is an entity, of the third nobody says anything."""
-    vocab = spacy.blank("en").vocab
-    reference, predicted = (Doc(vocab, ["a", "b", "c"]) for _ in range(2))
-    reference.set_ents([Span(reference, 1, 2, "A")], missing=[reference[2:3]])
-    found = [Span(predicted, 1, 2, "A"), Span(predicted, 2, 3, "A")]
-    return Example(predicted, reference), found
 
 
 def test_where_nobody_annotated_nothing_is_wrong():
