@@ -10,35 +10,22 @@ from __future__ import annotations
 
 import re
 import sys
-from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from published import METHOD, PUBLISHED, PUBLISHED_ZH
+from cells import NOTHING, ROWS, cell_of, table_of, values_of
+from method_tables import instruct, method, probes
+from published import PUBLISHED, PUBLISHED_ZH
 from results import Records, read_records
 
 README = Path(__file__).parent.parent / "README.md"
-SEEDS = 3  # of an experiment that is done
 
-# Row -> the record's corpus, and its label where the row is one type of several.
-ROWS: dict[str, tuple[str, str]] = {
-    "NCBI-disease": ("ncbi_disease", ""),
-    "BC5CDR": ("bc5cdr", ""),
-    "BC5CDR, chemicals": ("bc5cdr", "CHEMICAL"),
-    "BC5CDR, diseases": ("bc5cdr", "DISEASE"),
-    "BC2GM": ("bc2gm", ""),
-    "JNLPBA, five types": ("jnlpba", ""),
-    "LINNAEUS": ("linnaeus", ""),
-    "Species-800": ("species800", ""),
-}
 TOKENIZERS = ("spaCy default", "scispaCy 0.6.2", "spacy-bioner")
-NOTHING = "*Not measured yet.*"
 
 
 def accuracy(records: Records) -> str:
     """Test F1 of our systems, own head and doc.ents, beside the published ones."""
-    values = _values(records, "accuracy", "test")
+    values = values_of(records, "accuracy", "test")
     systems = list(dict.fromkeys(system for system, *_ in values))
     if not systems:
         return NOTHING
@@ -54,12 +41,12 @@ def accuracy(records: Records) -> str:
             for kind in ("own", "ents")
         ]
         rows.append([name, *ours, *(of.get(name) for of in PUBLISHED.values())])
-    return _table([*header, *PUBLISHED], rows)
+    return table_of([*header, *PUBLISHED], rows)
 
 
 def types(records: Records) -> str:
     """Test precision, recall and F of each type, by the head of each corpus."""
-    values = _values(records, "accuracy", "test")
+    values = values_of(records, "accuracy", "test")
     found = [
         (system, corpus, metric.partition("/")[2])
         for system, corpus, metric in values
@@ -77,23 +64,25 @@ def types(records: Records) -> str:
         ]
         for system, corpus, label in found
     ]
-    return _table(["system", "corpus", "type", "P", "R", "F", "F in `doc.ents`"], rows)
+    return table_of(
+        ["system", "corpus", "type", "P", "R", "F", "F in `doc.ents`"], rows
+    )
 
 
 def calibration(records: Records) -> str:
     """Expected calibration error of each head's scores, in points."""
-    values = _values(records, "accuracy", "test")
+    values = values_of(records, "accuracy", "test")
     rows = [
         [f"`{system}`", corpus, value]
         for (system, corpus, metric), value in values.items()
         if metric == "own_calibration_error"
     ]
-    return _table(["system", "corpus", "error"], rows) if rows else NOTHING
+    return table_of(["system", "corpus", "error"], rows) if rows else NOTHING
 
 
 def tokenization(records: Records) -> str:
     """Share of gold mentions that begin and end at tokens, by tokenizer."""
-    values = _values(records, "tokenization", "all")
+    values = values_of(records, "tokenization", "all")
     corpora = dict.fromkeys(corpus for _, corpus, _ in values)
     rows = [
         [
@@ -104,13 +93,13 @@ def tokenization(records: Records) -> str:
         for corpus in corpora
     ]
     header = ["corpus", *TOKENIZERS, "spacy-bioner, or listed as mid-word"]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def any_tokenizer(records: Records) -> str:
     """F1 of each corpus's head under each tokenizer, and the share of gold mentions
     that its tokens can represent."""
-    values = _values(records, "any_tokenizer", "test")
+    values = values_of(records, "any_tokenizer", "test")
     systems = list(dict.fromkeys(system for system, *_ in values))
     systems.sort(key=lambda system: system != TOKENIZERS[-1])  # ours first
     rows = []
@@ -124,7 +113,7 @@ def any_tokenizer(records: Records) -> str:
         ]
         if not label and any(f is not None for f, _ in pairs):
             rows.append([name, *(f"{f:.2f} ({share:.1f})" for f, share in pairs)])
-    return _table(["corpus", *systems], rows) if rows else NOTHING
+    return table_of(["corpus", *systems], rows) if rows else NOTHING
 
 
 def trials(records: Records) -> str:
@@ -135,7 +124,7 @@ def trials(records: Records) -> str:
         if r["benchmark"] in ("trial", "pretraining", "stages")
     ]
     header = ["what", "corpus", "split", "figure", "value", "remark"]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def speed(records: Records) -> str:
@@ -143,7 +132,7 @@ def speed(records: Records) -> str:
     kinds = ("sentences", "abstracts", "articles")
     rows = []
     for split in ("2 threads", "1 thread"):
-        values = _values(records, "speed", split)
+        values = values_of(records, "speed", split)
         systems = dict.fromkeys(s for s, _, m in values if m == "words_per_second")
         for system in systems:
             speeds = [values.get((system, k, "words_per_second")) for k in kinds]
@@ -156,12 +145,12 @@ def speed(records: Records) -> str:
                 ]
             )
     header = ["", "system", *kinds]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def fidelity(records: Records) -> str:
     """F1 before and after compiling, and how far both find the same."""
-    values, dev = (_values(records, "fidelity", split) for split in ("test", "dev"))
+    values, dev = (values_of(records, "fidelity", split) for split in ("test", "dev"))
     corpora = dict.fromkeys(corpus for _, corpus, _ in values)
     agreement = [f"agreement, {what}" for what in ("own", "all heads", "doc.ents")]
     rows = [
@@ -170,14 +159,14 @@ def fidelity(records: Records) -> str:
             values["trainable, fp32", corpus, "own_f"],
             values["compiled", corpus, "own_f"],
             values["compiled", corpus, "own_f_difference"],
-            _cell(dev.get(("compiled", corpus, "own_f_difference"))),
+            cell_of(dev.get(("compiled", corpus, "own_f_difference"))),
             *(values["compiled", corpus, metric] for metric in agreement),
         ]
         for corpus in corpora
     ]
     forms = ["trainable, fp32", "compiled, int8"]
     header = ["corpus", *forms, "difference", "on dev", *agreement]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def footprint(records: Records) -> str:
@@ -187,103 +176,12 @@ def footprint(records: Records) -> str:
         for record in records
         if record["benchmark"] == "footprint"
     ]
-    return _table(["figure", "value"], rows) if rows else NOTHING
-
-
-def method(records: Records) -> str:
-    """Test F1 without and with a general corpus, mean and deviation over seeds, and
-    the difference with its interval; the paper's figures beside them."""
-    values = _method_values(records, "test")
-    arms = list(dict.fromkeys(arm for arm, *_ in values))
-    arms.sort(key=lambda arm: arm != "single task")
-    rows = []
-    for corpus, (name, single, best) in METHOD.items():
-        cells = [_arm(values, arm, corpus) for arm in arms]
-        if any(cells):
-            rows.append([name, *cells, single, best])
-    header = ["target", *arms, "paper, single task", "paper, best general corpus"]
-    return _table(header, rows) if rows else NOTHING
-
-
-def _arm(values: dict[tuple[str, str, str], float], arm: str, corpus: str) -> str:
-    """`78.10 ± 0.50; +1.20 [-0.30, 2.70]`, or as much of it as is known; where seeds
-    are still to come, of how many it is."""
-
-    def of(metric: str) -> str:
-        seeds = value(metric)
-        return "" if seeds in (None, SEEDS) else f" ({seeds} of {SEEDS} seeds)"
-
-    def value(metric: str) -> float | None:
-        return values.get((arm, corpus, metric))
-
-    parts = [""]
-    if (mean := value("mean_f")) is not None:
-        parts = [f"{mean:.2f}"]
-        if (deviation := value("deviation_f")) is not None:
-            parts[0] += f" ± {deviation:.2f}"
-        parts[0] += of("seeds")
-    if (gain := value("difference")) is not None:
-        interval = f"[{value('low'):+.2f}, {value('high'):+.2f}]"
-        parts.append(f"{gain:+.2f} {interval}{of('seeds in common')}")
-    return "; ".join(parts)
-
-
-def _method_values(records: Records, split: str) -> dict[tuple[str, str, str], float]:
-    """With how many seeds each arm has, and shares with the single task."""
-    values = _values(records, "gerbera_method", split)
-    seeds = defaultdict(set)
-    for record in records:
-        kind = record["benchmark"], record["split"], record["metric"]
-        if kind == ("gerbera_method", split, "own_f"):
-            seeds[record["system"], record["corpus"]].add(record["seed"])
-    for (arm, corpus), own in seeds.items():
-        values[arm, corpus, "seeds"] = len(own)
-        common = own & seeds.get(("single task", corpus), set())
-        values[arm, corpus, "seeds in common"] = len(common)
-    return values
-
-
-def probes(records: Records) -> str:
-    """Dev F1 of every arm on the targets where some arms, the probes, are seen on dev
-    alone; mean and deviation over seeds."""
-    dev, test = (_method_values(records, split) for split in ("dev", "test"))
-    tested = {arm for arm, *_ in test}
-    probed = {corpus for arm, corpus, _ in dev if arm not in tested}
-    corpora = [corpus for corpus in METHOD if corpus in probed]
-    arms = sorted({arm for arm, *_ in dev}, key=lambda arm: (arm not in tested, arm))
-    arms.sort(key=lambda arm: arm != "single task")
-    rows = []
-    for arm in arms:
-        cells = [_arm(dev, arm, corpus) for corpus in corpora]
-        if any(cells):
-            rows.append([arm, *cells])
-    header = ["F1 on dev", *(METHOD[corpus][0] for corpus in corpora)]
-    return _table(header, rows) if rows else NOTHING
-
-
-def instruct(records: Records) -> str:
-    """`gerbera_ner` and `instruct_ner` without and with dense recognition, on what they
-    were trained on and on what they were not; their cost."""
-    values = _values(records, "instruct", "test")
-    arms = ("gerbera_ner", "instruct_ner", "instruct_ner, dense")
-    names = {corpus: name for name, (corpus, label) in ROWS.items() if not label}
-    rows = []
-    for suffix, title in (("", ""), (", unseen", ", not trained on")):
-        for corpus, name in names.items():
-            cells = [_arm(values, arm + suffix, corpus) for arm in arms]
-            if any(cells):
-                rows.append([name + title, *cells])
-    for metric in ("training, CPU minutes", "test, seconds"):
-        cells = [values.get((arm, "all", metric)) for arm in arms]
-        if any(cells):
-            rows.append([metric, *cells])
-    header = ["corpus", "`gerbera_ner`", "`instruct_ner`", "with dense recognition"]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(["figure", "value"], rows) if rows else NOTHING
 
 
 def abbreviations(records: Records) -> str:
     """F1 of `doc.ents` without and with `abbreviation_entities`."""
-    values = _values(records, "abbreviations", "test")
+    values = values_of(records, "abbreviations", "test")
     plain, filled = "doc.ents", "doc.ents + abbreviations"
     rows = []
     for corpus in dict.fromkeys(corpus for _, corpus, _ in values):
@@ -292,12 +190,12 @@ def abbreviations(records: Records) -> str:
             one, two = (values[system, corpus, metric] for system in (plain, filled))
             shown.append(f"{one:.2f} → {two:.2f}")
         rows.append([corpus, *shown])
-    return _table(["corpus", "P", "R", "F"], rows) if rows else NOTHING
+    return table_of(["corpus", "P", "R", "F"], rows) if rows else NOTHING
 
 
 def agreement(records: Records) -> str:
     """F1 of each head where places are read alone and where they decide together."""
-    test, dev = (_values(records, "agreement", split) for split in ("test", "dev"))
+    test, dev = (values_of(records, "agreement", split) for split in ("test", "dev"))
     alone, together = "each place alone", "places together"
     rows = []
     for name, (corpus, label) in ROWS.items():
@@ -314,12 +212,12 @@ def agreement(records: Records) -> str:
         change = f"{gain:+.2f} [{low:+.2f}, {high:+.2f}]"
         rows.append([name, *shown, change, f"{on_dev:+.2f}"])
     header = ["corpus", "P", "R", "F", "difference", "on dev"]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def linking(records: Records) -> str:
     """Coverage and recall of identifiers, gold mentions given."""
-    values = _values(records, "linking", "test")
+    values = values_of(records, "linking", "test")
     metrics = {
         "linkable": "coverage",
         "R@1": "recall_at_1",
@@ -334,7 +232,7 @@ def linking(records: Records) -> str:
         [corpus, system, *(values.get((system, corpus, m)) for m in metrics.values())]
         for corpus, system in systems
     ]
-    return _table(["corpus", "names of", *metrics], rows) if rows else NOTHING
+    return table_of(["corpus", "names of", *metrics], rows) if rows else NOTHING
 
 
 def nested(records: Records) -> str:
@@ -346,7 +244,7 @@ def nested(records: Records) -> str:
         "training_peak_megabytes": 1,
     }
     speeds = ("words_per_second", "words_per_second / spancat")
-    test, train = (_values(records, "nested", split) for split in ("test", "train"))
+    test, train = (values_of(records, "nested", split) for split in ("test", "train"))
     seeds = {
         r["system"]: r["note"].split()[0]
         for r in records
@@ -368,12 +266,12 @@ def nested(records: Records) -> str:
         rows.append(row)
     header = ["system", "seeds", "F", *(f"R, {kind}" for kind in recalls)]
     header += ["steps", "minutes", "MB", "words/s (times stock)"]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def nested_accuracy(records: Records) -> str:
     """The packaged nested pipeline on test: all, by type, nesting and length."""
-    values = _values(records, "nested_accuracy", "test")
+    values = values_of(records, "nested_accuracy", "test")
     parts: dict[tuple[str, str, str], dict[str, float]] = {}
     for (system, corpus, metric), value in values.items():
         figure, _, of = metric.removeprefix("nested_").partition("/")
@@ -383,12 +281,12 @@ def nested_accuracy(records: Records) -> str:
         [f"`{s}`", c, of, *map(prf.get, "prf")] for (s, c, of), prf in parts.items()
     ]
     header = ["system", "corpus", "of", "P", "R", "F"]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def nested_zh(records: Records) -> str:
     """Chinese nested entities on test, beside figures of others on the first CMeEE."""
-    values = _values(records, "nested_accuracy", "test")
+    values = values_of(records, "nested_accuracy", "test")
     metrics = ["p", "r", "f", *(f"r/{kind}" for kind in ("flat", "inner", "outer"))]
     rows: list[list[Any]] = [
         [
@@ -404,19 +302,19 @@ def nested_zh(records: Records) -> str:
     ]
     header = ["system", "trained on, texts", "P", "R", "F"]
     header += ["R, flat", "R, inner", "R, outer"]
-    return _table(header, [row + [None] * (len(header) - len(row)) for row in rows])
+    return table_of(header, [row + [None] * (len(header) - len(row)) for row in rows])
 
 
 def nested_thresholds(records: Records) -> str:
     """What lower thresholds of the packaged nested pipeline give and take, on dev."""
-    values = _values(records, "nested_thresholds", "dev")
+    values = values_of(records, "nested_thresholds", "dev")
     rows = [
         [system.split()[1], *(values[system, "genia", f"nested_{k}"] for k in "prf")]
         + [values[system, "genia", "nested_r/inner"]]
         for system in dict.fromkeys(system for system, *_ in values)
     ]
     header = ["thresholds", "P", "R", "F", "R of inner mentions"]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def candidates(records: Records) -> str:
@@ -438,13 +336,13 @@ def candidates(records: Records) -> str:
         if all(cells):
             rows.append([system, *(sum(cell) / len(cell) for cell in cells)])
     header = ["", *(f"{g}, {m}" for g in groups for m in metrics)]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def filter_sources(records: Records) -> str:
     """Candidates of dictionaries and models, raw and filtered: exact P / R / F1, and
     what filter and repair add to F1."""
-    values = _values(records, "filter_sources", "test")
+    values = values_of(records, "filter_sources", "test")
     sources = dict.fromkeys(
         (corpus, system.removesuffix(": raw"))
         for system, corpus, _ in values
@@ -453,7 +351,7 @@ def filter_sources(records: Records) -> str:
 
     def shares(system: str, corpus: str) -> str:
         parts = (values.get((system, corpus, f"exact_{k}")) for k in "prf")
-        return " / ".join(_cell(part) for part in parts)
+        return " / ".join(cell_of(part) for part in parts)
 
     rows: list[list[str]] = []
     for corpus, source in sources:
@@ -468,7 +366,7 @@ def filter_sources(records: Records) -> str:
         gain = f"{difference:+.2f} ({low:+.2f} to {high:+.2f})"
         rows.append([corpus, source, *(shares(kind, corpus) for kind in kinds), gain])
     header = ["corpus", "candidates", "raw", "filtered", "and repaired", "F1 gained"]
-    return _table(header, rows) if rows else NOTHING
+    return table_of(header, rows) if rows else NOTHING
 
 
 def ablation(records: Records) -> str:
@@ -488,7 +386,7 @@ def ablation(records: Records) -> str:
             )
             row.append(f"{difference:+.2f} ({low:+.2f} to {high:+.2f})")
         rows.append(row)
-    return _table(["without", "GPT-3.5", "GPT-4"], rows) if rows else NOTHING
+    return table_of(["without", "GPT-3.5", "GPT-4"], rows) if rows else NOTHING
 
 
 TABLES = {
@@ -525,26 +423,6 @@ def render(text: str, records: Records) -> str:
 
     pattern = r"(<!-- table: (\w+) -->)\n.*?(<!-- end -->)"
     return re.sub(pattern, replace, text, flags=re.DOTALL)
-
-
-def _values(records: Records, benchmark: str, split: str):
-    return {
-        (record["system"], record["corpus"], record["metric"]): record["value"]
-        for record in records
-        if record["benchmark"] == benchmark and record["split"] == split
-    }
-
-
-def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    header = list(header)
-    lines = [header, ["---"] * len(header), *([_cell(x) for x in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:

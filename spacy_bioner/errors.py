@@ -39,6 +39,10 @@ class Errors(metaclass=_Coded):
         "Component '{name}' writes over what '{other}' puts aside: both have the "
         "spans_key '{key}'. Give one of them another."
     )
+    B008 = (
+        "Tokens were merged or split behind the abbreviation_detector, and {count} of "
+        "its finds stand on none any more. Put the detector behind what changes tokens."
+    )
 
     # 1xx: corpora
     B101 = "{path}:{line}: {problem}"

@@ -15,7 +15,7 @@ from spacy.tokens import Doc
 
 from ..spans import best_first
 from .decoding import ScoredSpan, log_softmax, word_rows
-from .paragraphs import find_breaks
+from .paragraphs import Breaks, find_breaks
 
 LONGEST_ACRONYM = 5
 
@@ -32,7 +32,7 @@ class Words:
         return len(self.rows)
 
     @cached_property
-    def breaks(self) -> dict[int, int]:
+    def breaks(self) -> Breaks:
         """See `find_breaks`."""
         return find_breaks(self._doc, self.rows)
 

@@ -33,7 +33,7 @@ def candidate_mask(doc: Doc, max_width: int, in_sentences: bool) -> NDArray[np.b
     word = doc.to_array("IS_SPACE") == 0
     rows = np.flatnonzero(word)
     if len(rows) < n:
-        firsts = [int(rows[word]) for word in find_breaks(doc, rows)]
+        firsts = [int(rows[first]) for first, _ in find_breaks(doc, rows)]
         borders = np.union1d(firsts, [0, n]).astype("int64")
         ends = np.minimum(ends, np.repeat(borders[1:], np.diff(borders)))
     last = np.arange(n)[:, None] + np.arange(max_width)  # (tokens, max_width)

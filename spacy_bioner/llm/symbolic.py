@@ -16,22 +16,15 @@ counts what was repaired and what was dropped.
 from __future__ import annotations
 
 import re
-import unicodedata
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
-from functools import cache
 from typing import NamedTuple
 
 from ..errors import BionerError, Errors
+from .alignment import align, fold, runs_of, squeeze, words_of
 
 Mention = tuple[int, int, str]  # first character, the one after the last, label
-Word = tuple[int, int, str]  # the same, and the word as it is compared
-Run = tuple[
-    int, int, int
-]  # words that agree: first in the answer, in the text, how many
 
 NOTHING = "NONE"
 ESCAPES = {"\\": "\\\\", "[": "\\[", "]": "\\]", "\n": "\\n", "\r": "\\r"}
@@ -43,17 +36,12 @@ OTHER_BRACKETS = (
 )  # what Chinese answers have instead
 OPENING = ("[", *(opening for opening, _ in OTHER_BRACKETS))
 SYMBOL = re.compile(r"\\([\\\[\]nr])|(.)", re.DOTALL)
-# A number, one character of Chinese or Japanese, other letters, or a sign.
-HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-WORD = re.compile(rf"\d+|[{HAN}]|(?:(?![{HAN}])[^\W\d_])+|\S")
 # `- **Type**: text`, `2. "TYPE"：text` and the like: what stands around the type.
 COLON = re.compile("[:：]")
 QUOTES = "*_`\"'"
 BULLET = re.compile(rf"[\s>*#`_\-•·]*(?:\d+[.)、]\s*)?[\s{QUOTES}]*")
 FENCE = re.compile(r"```\w*$")
 NO_MENTION = {"none", "n/a", "[]", "无", "没有"}
-MOST_PAIRS = 50_000  # of equal words in answer and text, to compare each with each
-LOOKALIKES = str.maketrans("‐‑‒–—−“”„‘’‚。【】〔〕", "------\"\"\"'''.[][]")
 
 
 @dataclass
@@ -197,7 +185,7 @@ def _lines(
 ) -> Iterator[tuple[str, str]]:
     """Each type's line: the label and the tagged text."""
     known = _by_name(labels)
-    squeezed = _squeeze(text)
+    squeezed = squeeze(text)
     label, body = "", ""  # a line that the next ones may go on with
     for line in _without_thoughts(answer, text, labels).split("\n"):
         exact = _exact_line(line, text, labels)
@@ -217,7 +205,7 @@ def _lines(
         if label and not body and not name:  # a type on a line of its own
             own = head and not _is_in(head, squeezed)  # a type that was not asked for
             goes_on = goes_on or (any(map(line.count, OPENING)) and not own)
-        nothing = _fold(line.strip(".。*` ")) in NO_MENTION
+        nothing = fold(line.strip(".。*` ")) in NO_MENTION
         if nothing and not (goes_on and body):  # unless the text itself says so
             report.answered = True
             label = label if body else ""
@@ -237,7 +225,7 @@ def _lines(
         label, body = name, rest.strip()
         if not body.strip(QUOTES):  # `**Type:**`
             body = ""
-        if _fold(body.strip(".。*` ")) in NO_MENTION:
+        if fold(body.strip(".。*` ")) in NO_MENTION:
             label, body = "", ""
     if body:
         yield label, body
@@ -259,7 +247,7 @@ def _exact_line(line: str, text: str, labels: Sequence[str]) -> tuple[str, str] 
 def _is_in(line: str, squeezed: str) -> bool:
     """Whether a line is text as it is compared, its line breaks escaped or not."""
     plain = "".join(symbol.char for symbol in _symbols(line))
-    return _squeeze(line) in squeezed or _squeeze(plain) in squeezed
+    return squeeze(line) in squeezed or squeeze(plain) in squeezed
 
 
 def _head(line: str, labels: Sequence[str]) -> tuple[str, str]:
@@ -282,7 +270,7 @@ def _by_name(labels: Sequence[str]) -> dict[str, str]:
 
 
 def _name(label: str) -> str:
-    return re.sub(r"[\s_-]+", " ", _fold(label)).strip()
+    return re.sub(r"[\s_-]+", " ", fold(label)).strip()
 
 
 def _without_thoughts(answer: str, text: str, labels: Sequence[str]) -> str:
@@ -313,9 +301,9 @@ def _read(line: str, text: str, report: Report) -> set[tuple[int, int]]:
     if copy == text:
         report.exact += 1
         return spans
-    same = _squeeze(copy) == _squeeze(text)
+    same = squeeze(copy) == squeeze(text)
     report.repaired["spacing" if same else "wording"] += 1
-    return _place(spans, copy, text, report)
+    return align(spans, copy, text, report.dropped)
 
 
 def _square(line: str, text: str, report: Report) -> str:
@@ -334,7 +322,7 @@ def _bared(symbols: list[Symbol], text: str) -> list[Symbol]:
     without them and with them is not."""
     escaped = [symbol for symbol in symbols if symbol.escaped and symbol.char in "[]"]
     bared = [s if s.char not in "[]" else Symbol(s.char, False) for s in symbols]
-    if len(escaped) > sum(map(_fold(text).count, "[]")):
+    if len(escaped) > sum(map(fold(text).count, "[]")):
         return bared
     if escaped and not _copies(symbols, text) and _copies(bared, text):
         return bared
@@ -344,7 +332,7 @@ def _bared(symbols: list[Symbol], text: str) -> list[Symbol]:
 def _copies(symbols: list[Symbol], text: str) -> bool:
     """Whether a line is the text, but for its marks and spaces."""
     copy, _ = _split(symbols, _own_brackets(symbols, text))
-    return _fold(copy).split() == _fold(text).split()
+    return fold(copy).split() == fold(text).split()
 
 
 def _own_brackets(symbols: list[Symbol], text: str) -> frozenset[int]:
@@ -354,11 +342,11 @@ def _own_brackets(symbols: list[Symbol], text: str) -> frozenset[int]:
     all are aligned with it; of brackets that stand together the inner ones, as a mark
     goes around what it marks.
     """
-    if not set("[]") & set(_fold(text)):
+    if not set("[]") & set(fold(text)):
         return frozenset()
     copy = "".join(symbol.char for symbol in symbols)
-    ours, theirs = _words(copy), _words(text)
-    runs = [run for run in _runs(ours, theirs) if run[2] > 1]
+    ours, theirs = words_of(copy), words_of(text)
+    runs = [run for run in runs_of(ours, theirs) if run[2] > 1]
     agree = {ours[a + i][0] for a, _, size in runs for i in range(size)}
     own: set[int] = set()
     for group in re.finditer(r"\[+|\]+", copy):
@@ -401,103 +389,3 @@ def _pair(marks: Iterable[tuple[int, str]], report: Report) -> set[tuple[int, in
     report.dropped["empty"] += empty
     report.repaired["doubled"] += len(spans) - empty - len(full)
     return full
-
-
-# Aligning a copy with changes
-
-
-def _place(
-    spans: Iterable[tuple[int, int]], copy: str, text: str, report: Report
-) -> set[tuple[int, int]]:
-    """Where the mentions of a changed copy are in the text.
-
-    A mention is placed if all its words agree with the text's, and if the stretch of
-    agreeing words around it fits in one place only.
-    """
-    ours, theirs = _words(copy), _words(text)
-    runs = _runs(ours, theirs)
-    certain = _certain(runs, [word for _, _, word in theirs])
-    report.dropped["cut"] += _is_cut(runs, ours, theirs)
-    starts, ends = [word[0] for word in ours], [word[1] for word in ours]
-    run_of = {run[0] + i: run for run in runs for i in range(run[2])}
-    placed = set()
-    for start, end in spans:
-        first, last = bisect_right(ends, start), bisect_left(starts, end) - 1
-        if first > last:
-            report.dropped["empty"] += 1
-            continue
-        run = run_of.get(first)
-        if run is None or run != run_of.get(last):
-            report.dropped["not_in_text"] += 1
-        elif run not in certain:
-            report.dropped["ambiguous"] += 1
-        else:
-            shift = run[1] - run[0]
-            left = theirs[first + shift][0] + max(start - ours[first][0], 0)
-            right = theirs[last + shift][1] - max(ours[last][1] - end, 0)
-            placed.add((left, right))
-    return placed
-
-
-def _words(text: str) -> list[Word]:
-    """Cut after folding, so that `Ca²⁺` is cut as `Ca2+` is."""
-    return [(m.start(), m.end(), m[0]) for m in WORD.finditer(_fold(text))]
-
-
-def _runs(ours: list[Word], theirs: list[Word]) -> list[Run]:
-    """Stretches of words that agree, in order.
-
-    A model that repeats itself without end is not followed for ever: what goes far
-    beyond the text is left, and where words are few and frequent, the frequent ones
-    only count beside others (`autojunk`).
-    """
-    b = [word for _, _, word in theirs]
-    a = [word for _, _, word in ours[: 2 * len(b) + 50]]
-    count = Counter(b)
-    pairs = sum(count[word] for word in a)
-    matcher = SequenceMatcher(None, a, b, autojunk=pairs > MOST_PAIRS)
-    blocks = matcher.get_matching_blocks()
-    return [(run.a, run.b, run.size) for run in blocks if run.size]
-
-
-def _is_cut(runs: list[Run], ours: list[Word], theirs: list[Word]) -> bool:
-    """Whether the copy ends while the text has words to come; signs do not count."""
-    a, b, size = runs[-1] if runs else (0, 0, 0)
-    rest = (word for _, _, word in theirs[b + size :])
-    return a + size == len(ours) and any(word.isalnum() for word in rest)
-
-
-def _certain(runs: list[Run], words: list[str]) -> set[Run]:
-    """Runs that fit the text's words once, or once between those that do."""
-
-    def fits(run: Run, start: int, end: int) -> bool:
-        _, b, size = run
-        wanted = words[b : b + size]
-        places = range(start, end - size + 1)
-        return sum(words[i : i + size] == wanted for i in places) == 1
-
-    anchors = {run for run in runs if fits(run, 0, len(words))}
-    certain = set()
-    for run in runs:
-        start = max((b + n for _, b, n in anchors if b < run[1]), default=0)
-        end = min((b for _, b, _ in anchors if b > run[1]), default=len(words))
-        if run in anchors or fits(run, start, end):
-            certain.add(run)
-    return certain
-
-
-@cache
-def _fold_char(char: str) -> str:
-    folded = unicodedata.normalize("NFKC", char).lower()
-    return folded if len(folded) == 1 else char
-
-
-def _fold(text: str) -> str:
-    """The text as it is compared, of the same length: case, width and the kind of
-    dash or quote do not count."""
-    return "".join(map(_fold_char, text)).translate(LOOKALIKES)
-
-
-def _squeeze(text: str) -> str:
-    """The text as it is compared, without spaces, brackets and backslashes."""
-    return re.sub(r"[\s\[\]\\]", "", _fold(text))

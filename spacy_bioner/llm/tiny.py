@@ -13,7 +13,7 @@ from typing import Any
 
 import srsly
 
-from .symbolic import HAN
+from .alignment import HAN
 
 END, UNKNOWN = "<end>", "<unknown>"
 # A space, a Chinese character, a word, or a sign: brackets are tokens of their own.

@@ -7,6 +7,7 @@ Schwartz and Hearst (Pac Symp Biocomput 2003, 451-462).
 """
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -110,7 +111,7 @@ class AbbreviationEntities(Pipe):
 
 def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     """What scispaCy's detector found, in either of its forms, on the tokens as they are
-    now; what tokens no longer hold is left out.
+    now; what they no longer hold is left out, and a warning says so.
 
     RETURNS (Iterator): Short and long form, first token and end (exclusive) of each.
     Raises BionerError if there is no detector.
@@ -118,6 +119,7 @@ def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int
     if not Doc.has_extension(EXTENSION):
         raise BionerError(Errors.B005)
     found: Any = doc._.get(EXTENSION)
+    lost = 0
     for one in found if isinstance(found, list) else ():  # else it is another's
         if isinstance(one, dict) and one.keys() >= PLACES:  # make_serializable
             places = [(one[f"{x}_start"], one[f"{x}_end"]) for x in ("short", "long")]
@@ -125,6 +127,8 @@ def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int
             spans = [doc[slice(*place)] for place in places]
             if all(t in (None, s.text) for s, t in zip(spans, texts, strict=True)):
                 yield places[0], places[1]
+            else:
+                lost += 1
         elif isinstance(one, Span) and one.has_extension("long_form"):
             short, long = (
                 doc.char_span(span.start_char, span.end_char)
@@ -132,6 +136,10 @@ def abbreviations_of(doc: Doc) -> Iterator[tuple[tuple[int, int], tuple[int, int
             )
             if short and long:
                 yield (short.start, short.end), (long.start, long.end)
+            else:
+                lost += 1
+    if lost:
+        warnings.warn(Errors.B008.format(count=lost), stacklevel=2)
 
 
 def _follows(short: tuple[int, int], long: tuple[int, int]) -> bool:

@@ -221,6 +221,7 @@ class InstructNER(Configured):
     def _decode(self, docs: list[Doc], scores: Scores) -> list[list[ScoredSpan]]:
         """Each document's spans of all types, in text order."""
         words = [word_rows(doc) for doc in docs]
+        breaks = list(map(find_breaks, docs, words))
         found: list[list[ScoredSpan]] = [[] for _ in scores]
         to_numpy = self.model.ops.to_numpy
         for label in dict.fromkeys(label for by_type in scores for label in by_type):
@@ -230,8 +231,7 @@ class InstructNER(Configured):
             ]
             spans = decode_spans(logits, [label], self.cfg["temperature"])
             for i, own in zip(rows, spans, strict=True):
-                own = cut_at(find_breaks(docs[i], words[i]), own)
-                found[i].extend(on_tokens(own, words[i]))
+                found[i].extend(on_tokens(cut_at(breaks[i], own), words[i]))
         return [sorted(s, key=lambda row: (row[0], -row[1], row[2])) for s in found]
 
     def _write_group(self, doc: Doc, spans: list[ScoredSpan]) -> None:

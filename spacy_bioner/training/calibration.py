@@ -20,6 +20,7 @@ from .. import tags
 from ..layers.decoding import ScoredSpan, decode_spans, of_words, word_rows
 from ..task import get_task, set_task
 from .gold import gold_tags
+from .upstream import run_before
 
 
 def score_heads_of(nlp: Language, name: str, examples: Iterable[Example]):
@@ -29,12 +30,11 @@ def score_heads_of(nlp: Language, name: str, examples: Iterable[Example]):
         before `name`, and its tag scores by head.
     """
     ner: Any = nlp.get_pipe(name)
-    rest = nlp.pipe_names[nlp.pipe_names.index(name) :]
     for batch in minibatch(examples, 32):
         docs = [example.predicted for example in batch]
         for doc in docs:
             set_task(doc, None)
-        docs = list(nlp.pipe(docs, disable=rest))
+        docs = run_before(nlp, name, docs)
         scores = ner.predict(docs)
         for doc, by_head, example in zip(docs, scores, batch, strict=True):
             if doc.has_extension("trf_data"):

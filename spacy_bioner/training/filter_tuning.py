@@ -18,6 +18,7 @@ from spacy.util import minibatch
 
 from ..task import set_task
 from .gold import Rows, find_gold
+from .upstream import run_before
 
 STEPS = 50  # of Newton's method; it converges in less than ten
 LEAST = 0.01  # a span less likely than that is kept by no threshold
@@ -64,13 +65,11 @@ def tune_filter(nlp: Language, name: str, examples: Iterable[Example]) -> Chosen
 def choose_spans(nlp: Language, name: str, examples: Iterable[Example]) -> Chosen:
     """Run the component `name`, and those before it, on every annotated example."""
     pipe: Any = nlp.get_pipe(name)
-    before = nlp.pipe_names[: nlp.pipe_names.index(name)]
     scored, truth, total = [np.zeros(0, "float32")], [np.zeros((2, 0), bool)], 0
     for batch in minibatch(examples, 32):
         for example in batch:  # else a tagger would find nothing in foreign text
             set_task(example.predicted, None)
-        with nlp.select_pipes(enable=before):
-            docs = list(nlp.pipe([example.predicted for example in batch]))
+        docs = run_before(nlp, name, [example.predicted for example in batch])
         for judged, doc, example in zip(pipe.predict(docs), docs, batch, strict=True):
             if doc.has_extension("trf_data"):
                 doc._.trf_data = None  # as large as the batch; read already

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from spacy.language import Language
 from spacy.schemas import ConfigSchemaTraining
-from spacy.training.corpus import walk_corpus
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import (
     clean_output_dir,
@@ -137,10 +136,12 @@ def _digests(config: Config) -> dict[str, str]:
     """What the corpora hold, wherever they are: others make another training."""
     digests = {}
     for name, reader in config["corpora"].items():
-        sources = reader.get("sources") or {"path": reader.get("path") or ""}
+        path = reader.get("path")
+        sources = reader.get("sources") or ({"path": path} if path else {})
         for source, path in sources.items():
-            digest = sha256()
-            for file in walk_corpus(Path(path), ".spacy") if path else ():
+            place, digest = Path(path), sha256()
+            files = sorted(place.rglob("*.spacy")) if place.is_dir() else [place]
+            for file in files:
                 digest.update(file.read_bytes() if file.is_file() else b"")
             digests[f"{name}.{source}"] = digest.hexdigest()
     return digests

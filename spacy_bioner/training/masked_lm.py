@@ -130,7 +130,6 @@ def pretrain(
     except ImportError:
         need = {"what": "Pretraining", "modules": "torch, transformers"}
         raise BionerError(Errors.BA02.format(**need, extra="train")) from None
-    output.mkdir(parents=True, exist_ok=True)
     for name, value, least in (("minutes", minutes, 0), ("window", window, 3)):
         if not value > least:
             expected = f"more than {least}"
@@ -158,6 +157,7 @@ def pretrain(
     windows = list(cut_windows(tokenizer, texts, window))
     if not windows:
         raise BionerError(Errors.B406.format(count=len(texts)))
+    output.mkdir(parents=True, exist_ok=True)  # or fail before the work
     log(f"{len(windows)} windows, {sum(len(w.ids) for w in windows)} word pieces")
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=learn_rate, weight_decay=0.01, betas=(0.9, 0.98)

@@ -18,6 +18,7 @@ from spacy.util import minibatch
 
 from ..errors import BionerError, Errors
 from ..layers.span_loss import sigmoid
+from .upstream import run_before
 
 Place = tuple[int, int, str]  # in characters, and the label
 BATCH = 32
@@ -76,8 +77,7 @@ def think(
 ) -> Iterator[dict[Place, float]]:
     """The spans of each text that a pipeline thinks possible."""
     spancat = look_up(nlp, name)
-    with nlp.select_pipes(enable=nlp.pipe_names[: nlp.pipe_names.index(name)]):
-        docs = list(nlp.pipe(texts))
+    docs = run_before(nlp, name, texts)
     masks, tables = spancat.candidates(docs), spancat.predict(docs)
     for doc, mask, table in zip(docs, masks, tables, strict=True):
         logits = spancat.model.ops.to_numpy(table) / spancat.cfg["temperature"]

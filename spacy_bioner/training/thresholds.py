@@ -16,6 +16,7 @@ from spacy.training import Example
 from spacy.util import minibatch
 
 from ..layers.span_loss import sigmoid
+from .upstream import run_before
 
 UNLIKELY = -3.0  # a logit below which no threshold will be: less than 5%
 GRID = np.linspace(-2.0, 2.0, 41)  # logits to cut at; beyond, chance would choose
@@ -82,10 +83,8 @@ def _tables(
     """Every annotated example and its logits."""
     spancat: Any = nlp.get_pipe(name)
     annotated = filter(spancat.learns_from, examples)
-    before = nlp.pipe_names[: nlp.pipe_names.index(name)]
     for batch in minibatch(annotated, 32):
-        with nlp.select_pipes(enable=before):
-            docs = list(nlp.pipe([example.predicted for example in batch]))
+        docs = run_before(nlp, name, [example.predicted for example in batch])
         for doc, example, table in zip(docs, batch, spancat.predict(docs), strict=True):
             if doc.has_extension("trf_data"):
                 doc._.trf_data = None  # as large as the batch; read already

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bioner.errors import BionerError
+from spacy_bioner.llm.alignment import squeeze
 from spacy_bioner.llm.symbolic import (
-    _squeeze,
     _symbols,
     decode,
     encode,
@@ -95,11 +95,11 @@ def spoiled(draw):
 def test_spoiled_answers_never_raise_nor_leave_the_text(case, nested):
     text, answer = case
     found, _ = decode(answer, text, LABELS, nested)
-    said = _squeeze("".join(symbol.char for symbol in _symbols(answer)))
+    said = squeeze("".join(symbol.char for symbol in _symbols(answer)))
     for start, end, label in found:
         assert 0 <= start < end <= len(text)
         assert label in LABELS
-        assert _squeeze(text[start:end]) in said  # no mention that was not made
+        assert squeeze(text[start:end]) in said  # no mention that was not made
     assert found == in_order(found)
 
 

@@ -1,6 +1,7 @@
 """Short forms become what their long forms are."""
 
 import math
+from contextlib import nullcontext
 
 import pytest
 import spacy
@@ -76,7 +77,9 @@ def test_tokens_may_have_changed_since(extensions):
         doc, pipe = make(serializable)
         with doc.retokenize() as retokenizer:
             retokenizer.merge(doc[6:8])
-        pipe(doc)
+        told = nullcontext() if found else pytest.warns(UserWarning, match="B008.* 4 ")
+        with told:
+            pipe(doc)
         assert [e.start for e in doc.ents if e.text == "PA"] == found
         doc._.abbreviations.clear()
 
