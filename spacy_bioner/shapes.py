@@ -14,6 +14,8 @@ import unicodedata
 import numpy as np
 from numpy.typing import NDArray
 
+from .words import visible
+
 # Character kinds.
 SPACE, LOWER, UPPER, DIGIT, OTHER, FOREIGN = range(6)
 
@@ -58,12 +60,17 @@ def piece_shapes(
 
     text (str): What was cut into pieces.
     starts, ends (arrays): Character offsets of each piece, end exclusive; an
-        empty piece (a special token, padding) gets shape 0.
+        empty piece (a special token, padding) gets shape 0. What nobody sees does
+        not count.
     RETURNS (array): Integers below `N_SHAPES`, one a piece.
     """
-    kinds = character_kinds(text)
-    size = len(kinds)
     starts, ends = np.asarray(starts, "int64"), np.asarray(ends, "int64")
+    shown = visible(text)
+    if len(shown) < len(text):
+        before = np.cumsum([0, *map(len, map(visible, text))])  # (characters + 1,)
+        starts, ends = before[starts], before[ends]
+    kinds = character_kinds(shown)
+    size = len(kinds)
     if size == 0 or len(starts) == 0:
         return np.zeros(len(starts), dtype="int64")
     totals = np.zeros((6, size + 1), dtype="int64")  # (kind, characters + 1)

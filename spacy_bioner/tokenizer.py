@@ -7,7 +7,8 @@ A name may start or stop at almost any punctuation mark (`IL-2-mediated`, `p53-/
 `[3H]thymidine`), so each mark is a token of its own, wherever it stands. That is cheap:
 the word pieces of a BERT vocabulary are cut there as well. Kept whole are decimals
 (`0.05`), abbreviations with inner periods (`e.g.`), web addresses, `+/-`, the
-genitive `'s` and runs of one drawing mark (`...`).
+genitive `'s` and runs of one drawing mark (`...`). A soft hyphen, or what else nobody
+sees, cuts no word.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from spacy.tokenizer import Tokenizer
 from spacy.util import registry
 from spacy.vocab import Vocab
 
+from .words import HIDDEN
+
 # Accents, variation selectors and joiners stay with what they are written after.
 _JOINED = r"\u0300-\u036f\u200d\ufe0e\ufe0f"
-_MARK = rf"(?:[^\w\s{_JOINED}]|_)[{_JOINED}]*"
+_WITHIN = rf"(?<=[\w{HIDDEN}])[{HIDDEN}](?=[{HIDDEN}]*\w)"
+_MARK = rf"(?:(?!{_WITHIN})[^\w\s{_JOINED}]|_)[{_JOINED}]*"
 _RUN = r"\+/-|\.{2,}|-{2,}|={2,}|\*{2,}|_{2,}"
 _WEB_ADDRESS = r"(?:https?://|ftp://|www\.)\S*[\w/]"
 _ABBREVIATION = r"\b(?:[A-Za-z]\.){2,}"

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from spacy_bioner.words import visible
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -113,4 +115,4 @@ def trigrams(texts: Sequence[str]) -> tuple[Keys, Ints]:
 
 def normal_form(text: str) -> str:
     """Lower case, with one space for whatever is no letter or digit."""
-    return NOT_WORD.sub(" ", text.casefold()).strip()
+    return NOT_WORD.sub(" ", visible(text).casefold()).strip()

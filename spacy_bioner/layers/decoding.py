@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 
 from .. import tags
+from ..words import is_word
 from .viterbi import best_path
 
 Logits = NDArray[np.float32]  # (tokens, tags)
@@ -22,9 +23,9 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def word_rows(doc: Doc) -> NDArray[np.int64]:
-    """The tokens that are no white space, (words,). An encoder has no word piece for
-    white space, so what it says of such a token is about nothing."""
-    return np.flatnonzero(doc.to_array("IS_SPACE") == 0)
+    """The tokens that are words, (words,). An encoder has no word piece for white space
+    or what nobody sees, so what it says of such a token is about nothing."""
+    return np.flatnonzero(is_word(doc))
 
 
 def of_words(logits: Logits, rows: NDArray[np.int64]) -> Logits:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
+from ..words import is_word
 from .paragraphs import find_breaks
 from .span_loss import sigmoid
 
@@ -30,7 +31,7 @@ def candidate_mask(doc: Doc, max_width: int, in_sentences: bool) -> NDArray[np.b
         starts = np.flatnonzero(doc.to_array("SENT_START") == 1)
         borders = np.union1d(starts, [0, n])
         ends = np.repeat(borders[1:], np.diff(borders))
-    word = doc.to_array("IS_SPACE") == 0
+    word = is_word(doc)
     rows = np.flatnonzero(word)
     if len(rows) < n:
         firsts = [int(rows[first]) for first, _ in find_breaks(doc, rows)]

@@ -10,12 +10,15 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from functools import cache
 
+from ..words import HIDDEN, visible
+
 Word = tuple[int, int, str]  # first character, end (exclusive), as it is compared
 Run = tuple[int, int, int]  # words that agree: first in the copy, in the text, how many
 
 # A number, one character of Chinese or Japanese, other letters, or a sign.
 HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-WORD = re.compile(rf"\d+|[{HAN}]|(?:(?![{HAN}])[^\W\d_])+|\S")
+_LETTER = rf"(?:(?![{HAN}])[^\W\d_])"
+WORD = re.compile(rf"\d+|[{HAN}]|{_LETTER}(?:[{HIDDEN}]*{_LETTER})*|[^\s{HIDDEN}]")
 MOST_PAIRS = 50_000  # of equal words in copy and text, to compare each with each
 LOOKALIKES = str.maketrans("‐‑‒–—−“”„‘’‚。【】〔〕", "------\"\"\"'''.[][]")
 
@@ -58,7 +61,8 @@ def align(
 
 def words_of(text: str) -> list[Word]:
     """Cut after folding, so that `Ca²⁺` is cut as `Ca2+` is."""
-    return [(m.start(), m.end(), m[0]) for m in WORD.finditer(fold(text))]
+    found = WORD.finditer(fold(text))
+    return [(m.start(), m.end(), visible(m[0])) for m in found]
 
 
 def runs_of(ours: list[Word], theirs: list[Word]) -> list[Run]:
@@ -117,4 +121,4 @@ def fold(text: str) -> str:
 
 def squeeze(text: str) -> str:
     """The text as it is compared, without spaces, brackets and backslashes."""
-    return re.sub(r"[\s\[\]\\]", "", fold(text))
+    return re.sub(r"[\s\[\]\\]", "", visible(fold(text)))

@@ -33,6 +33,7 @@ from ..spans import POLICIES, best_first, set_entities
 from ..training.filter_samples import draw_samples, filter_loss, read_text
 from ..training.gold import find_gold
 from ..training.negatives import Sample, SpanNegatives, Text
+from ..words import is_word, visible
 from .settings import Configured, make_cfg
 
 ANY_TYPE = ""  # the label whose vector is zero: an entity of whatever type
@@ -244,7 +245,7 @@ class CandidateFilter(Configured):
         found = [rows_of(group, labels) for group in groups]
         window = self.cfg["window"] if self.cfg["repair"] else 0
         looked = [
-            variants(rows, window, doc.to_array("IS_SPACE") == 0)
+            variants(rows, window, is_word(doc))
             for rows, doc in zip(found, docs, strict=True)
         ]
         asked = [
@@ -262,10 +263,10 @@ class CandidateFilter(Configured):
         return judged
 
     def _candidates(self, doc: Doc) -> list[Span]:
-        """Those that are more than white space, on the tokens as they are now."""
+        """Those in which something is seen, on the tokens as they are now."""
         key = self.cfg["candidates_key"]
         group = put_on_tokens(doc.spans[key]) if key in doc.spans else ()
-        return [span for span in group if span.text.strip()]
+        return [span for span in group if visible(span.text).strip()]
 
     def _score(
         self, docs: list[Doc], spans: list[Rows], labels: list[str]

@@ -12,6 +12,7 @@ from spacy.tokens import Span
 from spacy.training import Example
 from spacy.util import registry
 
+from ..words import is_word
 from .gold import aligned, find_gold
 from .negatives import Text, simulate_candidates
 from .reader import MultiTaskCorpus
@@ -63,7 +64,7 @@ def add_candidates(
         gold = find_gold(example, gold_key, numbers, grow=True)
         if not simulate or gold is None:
             return
-        word = predicted.to_array("IS_SPACE") == 0
+        word = is_word(predicted)
         text = Text(*gold, word, len(numbers), np.zeros((0, 3), dtype="int64"))
         rng = np.random.default_rng([seed, zlib.crc32(predicted.text.encode("utf8"))])
         rows = simulate_candidates(text, rng)

@@ -11,6 +11,7 @@ from spacy.training import Example
 from ..layers.match_loss import contrastive_loss
 from ..layers.span_choice import rows_of
 from ..layers.span_loss import span_loss
+from ..words import is_word
 from .gold import aligned, find_gold
 from .negatives import Sample, SpanNegatives, Text
 
@@ -35,7 +36,7 @@ def read_text(
         rows, _ = aligned(example, reference.spans[candidates_key], numbers)
     else:
         rows = np.zeros((0, 3), dtype="int64")
-    word = predicted.to_array("IS_SPACE") == 0
+    word = is_word(predicted)
     return Text(*gold, word, trained, rows[rows[:, 2] < trained])
 
 
