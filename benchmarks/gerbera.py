@@ -83,6 +83,7 @@ PROBES = {
     "gum_quarter": PROBED,
     "gum_typed": PROBED,
     "gum_brief": PROBED,
+    "brief": PROBED,
     "wnut17_typed": PROBED[:1],
 }
 ARMS = {
@@ -91,6 +92,7 @@ ARMS = {
     "wnut17": Arm("+ WNUT-17", "wnut17"),
     "broad_twitter": Arm("+ Broad Twitter", "broad_twitter"),
     "stage1": Arm("single task, stage 1 alone", epochs=(8, 0)),
+    "brief": Arm("single task, stages of 2 and 12 epochs", epochs=(2, 12)),
     "gum_quarter": Arm("+ a quarter of GUM-Time", "gum", weight=0.25),
     "gum_brief": Arm("+ GUM-Time, stages of 2 and 12 epochs", "gum", epochs=(2, 12)),
     "gum_typed": Arm("+ a quarter of GUM, all types", "gum_typed", weight=0.25),
