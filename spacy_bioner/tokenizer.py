@@ -29,9 +29,9 @@ _WITHIN = rf"(?<=[\w{HIDDEN}])[{HIDDEN}](?=[{HIDDEN}]*\w)"
 _MARK = rf"(?:(?!{_WITHIN})[^\w\s{_JOINED}]|_)[{_JOINED}]*"
 _RUN = r"\+/-|\.{2,}|-{2,}|={2,}|\*{2,}|_{2,}"
 _WEB_ADDRESS = r"(?:https?://|ftp://|www\.)\S*[\w/]"
-_ABBREVIATION = r"\b(?:[A-Za-z]\.){2,}"
+_ABBREVIATION = rf"(?<![\w{HIDDEN}])(?:[A-Za-z]\.){{2,}}"
 _NUMBER_POINT = r"(?<=[0-9])[.,](?=[0-9])"
-_GENITIVE = r"['’]s\b"
+_GENITIVE = rf"['’]s(?![{HIDDEN}]*\w)"
 
 # The stock tokenizer strips prefixes until none is left, then cuts at the infixes, of
 # which one at the very start cuts nothing: hence both, and no suffixes.
