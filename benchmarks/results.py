@@ -18,11 +18,12 @@ def read_records() -> Records:
 
 
 def save_records(
-    name: str, records: Iterable[dict[str, Any]], folder: Path = RESULTS
+    name: str, records: Iterable[dict[str, Any]], folder: Path | None = None
 ) -> None:
-    """A JSON list, one record a line; an earlier file of the name is replaced."""
+    """A JSON list, one record a line, in `folder` or `RESULTS`; an earlier file of the
+    name is replaced."""
     lines = ",\n".join(json.dumps(record) for record in records)
-    (folder / f"{name}.json").write_text(f"[\n{lines}\n]\n", "utf8")
+    ((folder or RESULTS) / f"{name}.json").write_text(f"[\n{lines}\n]\n", "utf8")
 
 
 def write_whole(path: Path, text: str) -> None:

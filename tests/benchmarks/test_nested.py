@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
 
 import nested  # noqa: E402
+import results  # noqa: E402
 import tables  # noqa: E402
 
 PACES = {
@@ -52,6 +53,14 @@ def kept(tmp_path, monkeypatch):
 )
 def test_equal_time_is_no_longer_than_ours(system, steps):
     assert nested.steps_of(system, 100, PACES) == steps
+
+
+def test_records_go_to_the_folder_in_force(kept, tmp_path):
+    published = Path(results.__file__).parent / "results" / "nested.json"
+    before = published.read_bytes()
+    nested.save_kept(kept)
+    assert (tmp_path / "nested.json").exists()
+    assert published.read_bytes() == before  # a default once bound the real folder
 
 
 def test_what_is_kept_comes_back(kept):
