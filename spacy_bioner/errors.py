@@ -275,6 +275,11 @@ class Errors(metaclass=_Coded):
     B720 = "The tokenizer of {name} has no end-of-sequence token. Set its eos_token."
     B721 = "F1 is {score:.4f}, less than {wanted:.4f}."
     B722 = "The cache {path} cannot be written, and answers would be lost: {error}."
+    B723 = (
+        "The task of source '{name}' writes to the span group '{key}', which holds the "
+        "mentions to measure against: they would be lost. Give the task another "
+        "spans_key."
+    )
 
     # 8xx: spans
     B801 = (

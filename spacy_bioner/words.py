@@ -31,5 +31,5 @@ def is_word(doc: Doc) -> NDArray[np.bool_]:
     """Which tokens are neither white space nor hidden.  # (tokens,)"""
     word = doc.to_array("IS_SPACE") == 0
     if _HIDDEN.search(doc.text):
-        word &= [bool(visible(token.text)) for token in doc]
+        word &= [bool(visible(token.text).strip()) for token in doc]
     return word

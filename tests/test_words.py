@@ -21,7 +21,7 @@ TOKENIZER = make_tokenizer(Vocab())
 
 
 def test_a_hidden_token_is_no_word():
-    words = ["\ufeff", "gene", " ", "\u200b\u00ad", "p\u00ad53", "-"]
+    words = ["\ufeff", "gene", " ", "\n\u200b\u00ad", "p\u00ad53", "-"]
     doc = Doc(NLP.vocab, words)
     assert is_word(doc).tolist() == [False, True, False, False, True, True]
     assert is_word(Doc(NLP.vocab)).tolist() == []

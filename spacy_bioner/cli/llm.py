@@ -180,6 +180,9 @@ def llm_generate_cli(
     """
     _, sources = read_config(config_path, ctx)
     source = choose(sources, source_name, config_path)
+    if source.spans_key == source.task.spans_key:
+        text = Errors.B723.format(name=source.name, key=source.spans_key)
+        raise BionerError(text)
     use_threads(threads)
     nlp = make_pipeline(
         source,
@@ -248,9 +251,9 @@ def print_report(docs: Iterable[Doc], key: str) -> None:
 
 
 def measure(docs: Iterable[Doc], source: Source) -> PRFScore | None:
-    """Against the documents' own mentions; None if they have none."""
+    """Against the mentions of documents that have annotation; None if none has any."""
     score, key = PRFScore(), source.task.spans_key
-    for doc in docs:
+    for doc in filter(source.is_annotated, docs):
         score.score_set(places(doc.spans[key]), places(source.gold(doc)))
     return score if score.tp + score.fn else None
 

@@ -12,7 +12,7 @@ from spacy.cli._util import app
 from typer.testing import CliRunner
 
 import spacy_bioner.cli  # noqa: F401  (hangs the commands on spaCy's app)
-from spacy_bioner.cli.llm import use_threads
+from spacy_bioner.cli.llm import measure, use_threads
 from spacy_bioner.errors import BionerError
 from spacy_bioner.llm.data import make_rows, mix, read_docs, read_sources
 from spacy_bioner.llm.finetune import finetune
@@ -206,6 +206,25 @@ def test_llm_generate_finds_the_gold(folder, tmp_path, lang):
         assert report["pieces"] == 1 and report["unanswered"] == 0
     (doc,) = spacy.load(saved).pipe([docs[0].text])
     assert len(doc.spans["llm_candidates"]) == len(docs[0].spans["gold"])
+
+
+def test_llm_generate_does_not_write_over_what_it_measures_against(folder, tmp_path):
+    path, model = write_config(folder), folder / "out" / "model-last"
+    args = ["llm-generate", path, model, folder / "en.spacy", tmp_path / "out.spacy"]
+    key = ["--source", "en", "--data.sources.en.task.spans_key", "gold"]
+    code, output = run(*args, *key, *ON_CPU)
+    assert code == 1 and "B723" in output and not (tmp_path / "out.spacy").exists()
+
+
+def test_what_nobody_annotated_is_not_measured(folder):
+    source = read_sources(config(folder), folder)["en"]
+    docs = list(read_docs(folder / "en.spacy", spacy.blank("en")))
+    for doc in docs:
+        doc.spans["llm_candidates"] = list(doc.spans["gold"])
+    for doc in docs[1:]:
+        del doc.spans["gold"]
+    score = measure(docs, source)
+    assert score is not None and score.precision == score.recall == 1.0
 
 
 def test_threads_are_set_if_asked_for():
